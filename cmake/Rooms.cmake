@@ -1,0 +1,19 @@
+# A room is a folder of src/ and a static library moesweep_<room>. What a room may include is what it links here,
+# so an include that points upward does not build.
+
+add_library(moesweep_options INTERFACE)
+target_include_directories(moesweep_options INTERFACE ${PROJECT_SOURCE_DIR}/include)
+target_compile_options(moesweep_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wno-missing-field-initializers
+                       $<$<BOOL:${MOESWEEP_WERROR}>:-Werror>)
+target_link_libraries(moesweep_options INTERFACE fmt::fmt-header-only)
+if(MOESWEEP_SANITIZE)
+  target_compile_options(moesweep_options INTERFACE -fsanitize=${MOESWEEP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(moesweep_options INTERFACE -fsanitize=${MOESWEEP_SANITIZE})
+endif()
+
+# moesweep_room(NAME SOURCES a.cpp ... LINK lib ... [PRIVATE lib ...])
+function(moesweep_room name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK;PRIVATE")
+  add_library(moesweep_${name} STATIC ${arg_SOURCES})
+  target_link_libraries(moesweep_${name} PUBLIC moesweep_options ${arg_LINK} PRIVATE ${arg_PRIVATE})
+endfunction()

@@ -1,0 +1,12 @@
+# The effective options, printed at the end of every configure.
+message(STATUS "moesweep ${PROJECT_VERSION}")
+foreach(line "build type|${CMAKE_BUILD_TYPE}" "compiler|${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}"
+             "warnings are errors|${MOESWEEP_WERROR}" "sanitizers|${MOESWEEP_SANITIZE}" "tests|${MOESWEEP_TESTS}"
+             "bench|${MOESWEEP_BENCH}" "MPI|${MPI_C_VERSION}" "HDF5|${HDF5_VERSION}" "fmt|${fmt_VERSION}"
+             "torch|${TORCH_ROOT}")
+  string(REPLACE "|" ";" pair "${line}")
+  list(GET pair 0 key)
+  string(SUBSTRING "${line}" 0 0 value)
+  string(REGEX REPLACE "^[^|]*\\|" "" value "${line}")
+  message(STATUS "  ${key}: ${value}")
+endforeach()

@@ -1,0 +1,65 @@
+// Facts, and the cases they become: one prompt with subject span, true id and foil id, or the reason why it is none.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "moesweep/config.h"
+#include "moesweep/tokenizer.h"
+
+namespace moesweep {
+
+/// One CounterFact record (ROME layout).
+struct Fact {
+    std::int64_t case_id;
+    std::string relation, subject;
+    std::string prompt;  ///< with the subject filled in
+    std::string true_text, foil_text;
+};
+
+/// Reads CounterFact's JSON. Error(data) names the file, the record (index and case_id) and the field that is missing,
+/// empty, of the wrong type, or a prompt without exactly one "{}"; also a repeated case_id and an empty file.
+std::vector<Fact> read_facts(const std::filesystem::path& path);
+
+/// The order in which records are scanned: random.Random(seed).shuffle(list(range(n))).
+std::vector<std::size_t> scan_order(std::size_t n, std::int64_t seed);
+
+enum class Status : std::int8_t {
+    usable = 0,
+    true_not_single_token = 1,
+    foil_not_single_token = 2,
+    same_token = 3,            ///< true and foil are one token: no contrast
+    subject_not_found = 4,     ///< no token overlaps the subject
+    clean_margin_too_small = 5,
+    noise_drop_too_small = 6,
+};
+inline constexpr const char* status_names[] = {"usable", "true_not_single_token", "foil_not_single_token", "same_token",
+                                               "subject_not_found", "clean_margin_too_small", "noise_drop_too_small"};
+
+enum class Split : std::int8_t { none = 0, discovery = 1, validation = 2 };
+inline constexpr const char* split_names[] = {"none", "discovery", "validation"};
+
+/// A scanned record. Fields below `status` hold what was known when it was decided.
+struct Case {
+    std::int32_t record = 0;  ///< index in the facts file
+    Fact fact;
+    Status status = Status::usable;
+    Split split = Split::none;
+    std::vector<std::int32_t> tokens;              ///< T ids, BOS included
+    std::int32_t subject_begin = 0, subject_end = 0;  ///< half-open token span
+    std::int32_t true_id = -1, foil_id = -1;
+    double delta_clean = 0, delta_noised = 0;  ///< logit(true) - logit(foil) at the last token; 0 where no run was made
+};
+
+/// Tokenizes a fact by the rules of `config` (object_token, bos). Never a model: the margins are judged later.
+Case make_case(const Tokenizer& tokenizer, const Config& config, const Fact& fact, std::int32_t record);
+
+/// Judges the two deltas of a case that still is `usable` by cases.clean_margin and cases.noise_drop.
+Status judge_margins(const Config::Cases& rules, double delta_clean, double delta_noised);
+
+/// Splits the usable cases among `cases` (scan order): a fresh random.Random(seed).shuffle of them; the first
+/// `discovery` are discovery, the others validation.
+void split_cases(std::vector<Case>& cases, std::int64_t seed, std::int64_t discovery);
+
+}  // namespace moesweep

@@ -1,0 +1,95 @@
+// The configuration: every key a run depends on, from configs/*.ini < MOESWEEP_SECTION_KEY < --section.key=value.
+// configs/reference.ini documents each key with its default and unit; config.cpp holds the one table of keys.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace moesweep {
+
+enum class Precision { fp32, fp64 };
+enum class Bos { automatic, yes, no };                  ///< auto: what the model's tokenizer does by default
+enum class ObjectToken { leading_space, bare_or_space };  ///< how an object becomes one token (DESIGN, Facts)
+enum class Experts { none, clean, union_ };             ///< experts patched alone: routed in the clean run, or in either
+enum class Vectors { none, outputs, patches };          ///< what /vectors holds
+
+struct Config {
+    struct Model {
+        std::string path;                        ///< a Hugging Face folder
+        Precision precision = Precision::fp32;   ///< of weights and activations
+        Bos bos = Bos::automatic;
+    } model;
+    struct Cases {
+        std::string path;           ///< facts in CounterFact's JSON (ROME layout)
+        std::int64_t seed = 0;      ///< of the record order and of the split, as CPython's random.Random(seed)
+        std::int64_t limit = 256;   ///< usable cases wanted; 0 = all
+        double clean_margin = 1.0;  ///< least delta of the clean run, in logits; -inf = off
+        double noise_drop = 0.5;    ///< least delta_clean - delta_noised, in logits; -inf = off
+        std::int64_t discovery = 128;  ///< usable cases of the discovery half; the others validate
+        ObjectToken object_token = ObjectToken::leading_space;
+    } cases;
+    struct Noise {
+        double scale = 3.0;     ///< sigma = scale x standard deviation of the embedding matrix
+        std::int64_t seed = 0;  ///< a case draws from seed + case_id
+    } noise;
+    struct Sweep {
+        std::string layers = "all";  ///< "all" or e.g. "0-3,7": where patches are made
+        bool blocks = true;
+        Experts experts = Experts::union_;
+        bool coalition_clean = true;  ///< sweep.coalitions = none | clean | union | clean,union
+        bool coalition_union = true;
+    } sweep;
+    struct Select {
+        std::int64_t recurrence = 64;  ///< discovery cases in which a candidate expert must be clean-active
+    } select;
+    struct Controls {
+        std::int64_t random = 3;   ///< clean-active random controls per case
+        std::int64_t seed = 1000;  ///< a case draws from seed + case_id
+    } controls;
+    struct Stats {
+        std::int64_t bootstrap = 5000;    ///< resamples of an interval
+        std::int64_t sign_flips = 10000;  ///< samples of a p value
+        std::int64_t seed = 0;
+    } stats;
+    struct Run {
+        std::string out;            ///< the run's folder
+        std::int64_t unit = 16;     ///< cases computed and committed together
+        std::string device = "cpu";
+        bool log = false;           ///< write log/rank-N.log
+        double progress = 5.0;      ///< seconds between progress lines when the output is not a terminal
+    } run;
+    struct Store {
+        Vectors vectors = Vectors::none;
+    } store;
+};
+
+/// One key and its effective value as text (as it stands in config.ini).
+struct Setting {
+    std::string key;    ///< "section.key"
+    std::string value;
+};
+
+/// All settings in the order of reference.ini.
+std::vector<Setting> settings(const Config& config);
+
+/// Whether a key changes what a run computes. Keys of section run and others that do not may differ on resume;
+/// run.unit must not, although it changes no number, because it names the unit files.
+bool is_identity(std::string_view key);
+
+/// Reads `file` (may be empty: none), then the environment's MOESWEEP_SECTION_KEY, then `overrides` ("section.key=value").
+/// Error(usage) names the key, and the file and line where it came from a file, for an unknown key, a value of the
+/// wrong type or out of range, a repeated key, or a line that is neither [section], key = value nor a comment (# or ;).
+/// Relative paths in a file stay relative to the working directory.
+Config load_config(const std::string& file, const std::vector<std::string>& overrides);
+
+/// Reads the config.ini of a run folder.
+Config parse_config(std::string_view text, const std::string& name);
+
+/// The effective configuration as an INI file that load_config reads back to the same values.
+std::string to_ini(const Config& config);
+
+/// sweep.layers against a model of n layers, ascending and without repeats. Error(usage) for a layer that is not there.
+std::vector<int> parse_layers(const std::string& text, int layers);
+
+}  // namespace moesweep

@@ -1,0 +1,48 @@
+// Files as moesweep wants them: read whole, or written so that a crash leaves the old content or the new, never a part.
+#pragma once
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace moesweep {
+
+/// The whole file as bytes. Error(data) if it does not exist, Error(io) if it cannot be read.
+std::string read_file(const std::filesystem::path& path);
+
+/// Writes `bytes` beside `path` under a temporary name, syncs the file, renames it into place and syncs the folder.
+/// On failure the temporary file is removed and Error(io) names the path and the system's reason.
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
+void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+
+/// Syncs `temporary` and renames it to `path`, then syncs the folder. For files that a library wrote. Error(io).
+void commit_file(const std::filesystem::path& temporary, const std::filesystem::path& path);
+
+/// Creates the folder and its parents and makes sure that it can be written. Error(io) names it.
+void make_writable_folder(const std::filesystem::path& folder);
+
+/// Lower-case hexadecimal SHA-256 of a text and of a file's content (read in pieces; Error(io) if that fails).
+std::string sha256(std::string_view text);
+std::string sha256_file(const std::filesystem::path& path);
+
+/// A read-only memory map of a whole file. Error(data) if absent, Error(io) if it cannot be mapped.
+class MappedFile {
+  public:
+    explicit MappedFile(const std::filesystem::path& path);
+    ~MappedFile();
+    MappedFile(MappedFile&& other) noexcept;
+    MappedFile& operator=(MappedFile&& other) noexcept;
+    MappedFile(const MappedFile&) = delete;
+    MappedFile& operator=(const MappedFile&) = delete;
+
+    std::span<const std::byte> bytes() const { return {data_, size_}; }
+    const std::filesystem::path& path() const { return path_; }
+
+  private:
+    std::filesystem::path path_;
+    const std::byte* data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+}  // namespace moesweep

@@ -1,0 +1,47 @@
+// Statistics of the study: means over cases with percentile bootstrap intervals and sign-flip p values.
+// Random numbers are counter-based (Philox4x32-10): sample i of a statistic does not depend on how many others are drawn,
+// and sums run in case order, so results are the same bits everywhere.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace moesweep {
+
+/// Philox4x32 with 10 rounds (Salmon et al., SC11): 128 random bits for a counter under a key.
+std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key);
+
+struct Interval {
+    double low = 0, high = 0;
+};
+
+/// A mean over cases. With n = 0 every number is NaN and n says why.
+struct Summary {
+    std::int64_t n = 0;
+    double mean = 0;
+    Interval ci;                   ///< 95% percentile bootstrap over cases
+    double p = 0;                  ///< two-sided sign-flip p value, (1 + b) / (1 + B)
+    double positive_fraction = 0;  ///< share of values > 0
+};
+
+struct StatsRules {
+    std::int64_t bootstrap = 5000;
+    std::int64_t sign_flips = 10000;
+    std::int64_t seed = 0;
+};
+
+double mean(std::span<const double> values);
+
+/// The n case indices of bootstrap resample `sample`: what scipy or numpy would be given to reproduce an interval.
+std::vector<std::int32_t> bootstrap_indices(std::int64_t seed, std::int64_t sample, std::int64_t n);
+
+/// 2.5% and 97.5% quantiles (linear interpolation, as numpy.quantile) of the resampled means.
+Interval bootstrap_mean(std::span<const double> values, const StatsRules& rules);
+
+/// Two-sided sign-flip test of mean = 0: share of |mean of randomly signed values| >= |mean|, (1 + b) / (1 + B).
+double sign_flip_p(std::span<const double> values, const StatsRules& rules);
+
+Summary summarize(std::span<const double> values, const StatsRules& rules);
+
+}  // namespace moesweep

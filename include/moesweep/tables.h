@@ -1,0 +1,116 @@
+// The columns of a run, as DESIGN section 6 names them: plain vectors of equal length, no torch, no HDF5.
+// Each table lists its columns once, in columns(); writing, reading, joining and comparing all walk that list.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "moesweep/cases.h"
+
+namespace moesweep {
+
+enum class RunKind : std::int8_t { clean = 0, noised = 1 };
+inline constexpr const char* run_names[] = {"clean", "noised"};
+
+/// What a row puts back.
+enum class Kind : std::int8_t { block = 0, expert = 1, coalition_clean = 2, coalition_union = 3 };
+inline constexpr const char* kind_names[] = {"block", "expert", "coalition_clean", "coalition_union"};
+
+/// Routing of the last position, a line per (case, layer, run), in that order. K columns in expert, weight, contribution_norm.
+struct RoutingTable {
+    std::vector<std::int32_t> case_index, layer;
+    std::vector<RunKind> run;
+    std::int32_t k = 0;                   ///< experts per line (num_experts_per_tok)
+    std::vector<std::int32_t> expert;     ///< (n, K) by descending weight
+    std::vector<float> weight;            ///< (n, K) w_e
+    std::vector<float> contribution_norm;  ///< (n, K) |c_e|
+    std::vector<float> gap;               ///< selection score of rank K minus rank K+1; +inf where K = E
+    std::size_t size() const { return case_index.size(); }
+};
+
+/// Patched rows, sorted by (case, layer, kind, expert).
+struct RowTable {
+    std::vector<std::int32_t> case_index, layer;
+    std::vector<Kind> kind;
+    std::vector<std::int32_t> expert;  ///< -1 where the kind names none
+    std::vector<float> scale;          ///< factor on the patch
+    std::vector<float> patch_norm;
+    std::vector<std::int8_t> clean_active, noised_active;  ///< the expert's presence in each run's top-k; 0 where none
+    std::vector<double> delta;   ///< patched delta
+    std::vector<double> rescue;  ///< delta - delta_noised (eq. 4)
+    std::size_t size() const { return case_index.size(); }
+};
+
+/// Vectors of /vectors, row-major (n, width).
+struct VectorTable {
+    std::string name;   ///< "patch" (aligned with rows) or "output" (aligned with routing)
+    std::int32_t width = 0;
+    std::vector<float> values;
+};
+
+/// What one unit of cases yields: all lines of its cases [case_begin, case_end) (indices into /cases).
+struct UnitTables {
+    std::int32_t case_begin = 0, case_end = 0;
+    RoutingTable routing;
+    RowTable rows;
+    std::vector<VectorTable> vectors;  ///< none or one
+};
+
+/// Named texts: attributes of /meta, /provenance and of a result table.
+using Attributes = std::vector<std::pair<std::string, std::string>>;
+
+/// A table of /results: what the study computed, in the form that the store writes and readers get (a group, a dataset a
+/// column). The study makes them; the store knows nothing of what they mean.
+struct ResultColumn {
+    std::string name, unit, meaning;
+    std::variant<std::vector<std::int8_t>, std::vector<std::int32_t>, std::vector<std::int64_t>, std::vector<double>,
+                 std::vector<std::string>> values;
+    int width = 1;  ///< > 1: an (n, width) dataset
+};
+struct ResultTable {
+    std::string name, meaning;
+    std::vector<ResultColumn> columns;
+    Attributes attributes;
+};
+
+/// A column's face towards readers.
+struct ColumnInfo {
+    const char* name;
+    const char* unit;     ///< "" where the number has none
+    const char* meaning;
+    const char* const* enum_names = nullptr;  ///< for enum columns
+    int enum_size = 0;
+};
+
+/// Calls visit(ColumnInfo, std::vector<T>& column, int width) for each column; width > 1 is an (n, width) dataset.
+template <class Table, class Visit>
+    requires std::is_same_v<std::remove_const_t<Table>, RoutingTable>
+void columns(Table& t, Visit&& visit) {
+    visit(ColumnInfo{"case", "", "index into /cases"}, t.case_index, 1);
+    visit(ColumnInfo{"layer", "", "decoder layer, from 0"}, t.layer, 1);
+    visit(ColumnInfo{"run", "", "clean or noised run, last position", run_names, 2}, t.run, 1);
+    visit(ColumnInfo{"expert", "", "routed experts by descending weight"}, t.expert, t.k);
+    visit(ColumnInfo{"weight", "", "routing weight w_e"}, t.weight, t.k);
+    visit(ColumnInfo{"contribution_norm", "", "Euclidean norm of c_e = w_e E_e(h)"}, t.contribution_norm, t.k);
+    visit(ColumnInfo{"gap", "", "selection score of rank k minus rank k+1"}, t.gap, 1);
+}
+
+template <class Table, class Visit>
+    requires std::is_same_v<std::remove_const_t<Table>, RowTable>
+void columns(Table& t, Visit&& visit) {
+    visit(ColumnInfo{"case", "", "index into /cases"}, t.case_index, 1);
+    visit(ColumnInfo{"layer", "", "decoder layer whose MoE output was patched, from 0"}, t.layer, 1);
+    visit(ColumnInfo{"kind", "", "what was put back", kind_names, 4}, t.kind, 1);
+    visit(ColumnInfo{"expert", "", "the expert put back, -1 where the kind names none"}, t.expert, 1);
+    visit(ColumnInfo{"scale", "", "factor on the patch"}, t.scale, 1);
+    visit(ColumnInfo{"patch_norm", "", "Euclidean norm of the patch"}, t.patch_norm, 1);
+    visit(ColumnInfo{"clean_active", "", "1 if the expert is in the clean run's top-k"}, t.clean_active, 1);
+    visit(ColumnInfo{"noised_active", "", "1 if the expert is in the noised run's top-k"}, t.noised_active, 1);
+    visit(ColumnInfo{"delta", "logit", "logit(true) - logit(foil) of the patched run"}, t.delta, 1);
+    visit(ColumnInfo{"rescue", "logit", "delta - delta_noised (eq. 4)"}, t.rescue, 1);
+}
+
+}  // namespace moesweep
