@@ -8,25 +8,27 @@
 
 namespace moesweep {
 
-/// The whole file as bytes. Error(data) if it does not exist, Error(io) if it cannot be read.
+/// The whole file as bytes. Error(data) if it does not exist, Error(io) if it is no file or cannot be read.
 std::string read_file(const std::filesystem::path& path);
 
-/// Writes `bytes` beside `path` under a temporary name, syncs the file, renames it into place and syncs the folder.
-/// On failure the temporary file is removed and Error(io) names the path and the system's reason.
+/// Writes `bytes` beside `path` under a temporary name (unique by host and process), syncs the file, renames it into place
+/// and syncs the folder. On failure the temporary file is removed and Error(io) names the path and the system's reason.
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
-/// Syncs `temporary` and renames it to `path`, then syncs the folder. For files that a library wrote. Error(io).
+/// Syncs `temporary` and renames it to `path`, then syncs the folder. For files that a library wrote. On failure the
+/// temporary file is removed and Error(io) names the path and the reason.
 void commit_file(const std::filesystem::path& temporary, const std::filesystem::path& path);
 
 /// Creates the folder and its parents and makes sure that it can be written. Error(io) names it.
 void make_writable_folder(const std::filesystem::path& folder);
 
-/// Lower-case hexadecimal SHA-256 of a text and of a file's content (read in pieces; Error(io) if that fails).
+/// Lower-case hexadecimal SHA-256 of a text and of a file's content (read in pieces; errors as read_file).
 std::string sha256(std::string_view text);
 std::string sha256_file(const std::filesystem::path& path);
 
-/// A read-only memory map of a whole file. Error(data) if absent, Error(io) if it cannot be mapped.
+/// A read-only memory map of a whole file. Error(data) if absent, Error(io) if it is no file or cannot be mapped.
+/// Empty for an empty file. Nobody may shorten the file while it is mapped: touching a lost page ends the process.
 class MappedFile {
   public:
     explicit MappedFile(const std::filesystem::path& path);

@@ -1,1 +1,247 @@
-// filled next
+// POSIX calls, each return code checked: what the C++ streams hide (fsync, the reason of a failure) is what matters here.
+#include "moesweep/files.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <memory>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "moesweep/error.h"
+
+namespace moesweep {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void fail_system(const fs::path& path, const char* what, int error = errno) {
+    fail(Exit::io, "{}: {}: {}", path.string(), what, std::generic_category().message(error));
+}
+
+/// An open file. The destructor closes without asking; a writer calls close() itself, because there the last error shows.
+class File {
+  public:
+    explicit File(int descriptor) : descriptor_(descriptor) {}
+    ~File() {
+        if (descriptor_ >= 0) ::close(descriptor_);
+    }
+    File(File&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+    File& operator=(File&&) = delete;
+
+    int get() const { return descriptor_; }
+    bool close() { return ::close(std::exchange(descriptor_, -1)) == 0; }
+
+  private:
+    int descriptor_;
+};
+
+/// open(2), again when a signal interrupts it.
+File open_file(const fs::path& path, int flags) {
+    int descriptor;
+    do descriptor = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
+    while (descriptor < 0 && errno == EINTR);
+    return File(descriptor);
+}
+
+File open_to_read(const fs::path& path) {
+    File file = open_file(path, O_RDONLY);
+    if (file.get() >= 0) return file;
+    if (errno == ENOENT || errno == ENOTDIR) fail(Exit::data, "{}: no such file", path.string());
+    fail_system(path, "cannot be opened");
+}
+
+std::size_t size_of(const File& file, const fs::path& path) {
+    struct stat status;
+    if (::fstat(file.get(), &status) != 0) fail_system(path, "cannot be examined");
+    if (!S_ISREG(status.st_mode))
+        fail(Exit::io, "{}: cannot be read: expected a file, got another kind", path.string());
+    return static_cast<std::size_t>(status.st_size);
+}
+
+/// Up to `size` bytes; 0 at the end of the file.
+std::size_t read_some(const File& file, char* out, std::size_t size, const fs::path& path) {
+    ssize_t n;
+    do n = ::read(file.get(), out, size);
+    while (n < 0 && errno == EINTR);
+    if (n < 0) fail_system(path, "cannot be read");
+    return static_cast<std::size_t>(n);
+}
+
+void write_all(const File& file, std::span<const std::byte> bytes, const fs::path& path) {
+    while (!bytes.empty()) {
+        const ssize_t n = ::write(file.get(), bytes.data(), bytes.size());
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) fail_system(path, "cannot be written");
+        if (n == 0) fail_system(path, "cannot be written", ENOSPC);  // no progress and no reason: do not spin
+        bytes = bytes.subspan(static_cast<std::size_t>(n));
+    }
+}
+
+void sync_file(const File& file, const fs::path& path) {
+    int result;
+    do result = ::fsync(file.get());
+    while (result != 0 && errno == EINTR);
+    if (result != 0) fail_system(path, "cannot be synced");
+}
+
+/// Makes a rename in this folder durable. EINVAL: the file system has no such notion for folders.
+void sync_folder(const fs::path& folder) {
+    const File file = open_file(folder, O_RDONLY | O_DIRECTORY);
+    if (file.get() < 0) fail_system(folder, "cannot be opened");
+    if (::fsync(file.get()) != 0 && errno != EINVAL) fail_system(folder, "cannot be synced");
+}
+
+fs::path folder_of(const fs::path& path) {
+    return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
+/// A name beside `path` that no other process uses, on this host or on another that shares the folder.
+fs::path temporary_beside(const fs::path& path) {
+    std::array<char, 256> host{};
+    if (::gethostname(host.data(), host.size() - 1) != 0) fail_system(path, "the host's name is unknown");
+    return folder_of(path) / fmt::format(".{}.{}.{}.tmp", path.filename().string(), host.data(), ::getpid());
+}
+
+/// Removes a file unless keep() was called: what must not survive a failure.
+class Discard {
+  public:
+    explicit Discard(fs::path path) : path_(std::move(path)) {}
+    ~Discard() {
+        if (!path_.empty()) ::unlink(path_.c_str());
+    }
+    Discard(const Discard&) = delete;
+    Discard& operator=(const Discard&) = delete;
+    void keep() { path_.clear(); }
+
+  private:
+    fs::path path_;
+};
+
+void rename_into_place(const fs::path& temporary, const fs::path& path) {
+    if (::rename(temporary.c_str(), path.c_str()) != 0) fail_system(path, "cannot be renamed into place");
+    sync_folder(folder_of(path));
+}
+
+class Sha256 {
+  public:
+    Sha256() { require(context_ && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1); }
+
+    void update(std::string_view text) { require(EVP_DigestUpdate(context_.get(), text.data(), text.size()) == 1); }
+
+    std::string hex() {
+        std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
+        unsigned size = 0;
+        require(EVP_DigestFinal_ex(context_.get(), digest.data(), &size) == 1);
+        std::string text;
+        for (unsigned i = 0; i < size; i++) text += fmt::format("{:02x}", digest[i]);
+        return text;
+    }
+
+  private:
+    static void require(bool done) {
+        if (!done) fail(Exit::internal, "SHA-256: OpenSSL refused");
+    }
+    struct Free {
+        void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+    };
+    std::unique_ptr<EVP_MD_CTX, Free> context_{EVP_MD_CTX_new()};
+};
+
+}  // namespace
+
+std::string read_file(const fs::path& path) {
+    const File file = open_to_read(path);
+    std::string content(size_of(file, path), '\0');
+    std::size_t have = 0;
+    while (have < content.size()) {
+        const std::size_t n = read_some(file, content.data() + have, content.size() - have, path);
+        if (n == 0)
+            fail(Exit::io, "{}: cannot be read: {} bytes expected, {} got", path.string(), content.size(), have);
+        have += n;
+    }
+    return content;
+}
+
+void write_file_atomically(const fs::path& path, std::span<const std::byte> bytes) {
+    const fs::path temporary = temporary_beside(path);
+    File file = open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
+    if (file.get() < 0) fail_system(path, "cannot be written");
+    Discard on_failure(temporary);
+    write_all(file, bytes, path);
+    sync_file(file, path);
+    if (!file.close()) fail_system(path, "cannot be closed");
+    rename_into_place(temporary, path);
+    on_failure.keep();
+}
+
+void write_file_atomically(const fs::path& path, std::string_view text) {
+    write_file_atomically(path, std::as_bytes(std::span(text)));
+}
+
+void commit_file(const fs::path& temporary, const fs::path& path) {
+    Discard on_failure(temporary);
+    {
+        const File file = open_file(temporary, O_RDONLY);
+        if (file.get() < 0) fail_system(temporary, "cannot be opened");
+        sync_file(file, temporary);
+    }
+    rename_into_place(temporary, path);
+    on_failure.keep();
+}
+
+void make_writable_folder(const fs::path& folder) {
+    std::error_code error;
+    fs::create_directories(folder, error);
+    if (error) fail_system(folder, "cannot be created", error.value());
+    // Mode bits say nothing to root, on a read-only mount or over NFS: only a file made says that files can be made.
+    const fs::path probe = temporary_beside(folder / "probe");
+    const Discard always(probe);
+    if (open_file(probe, O_WRONLY | O_CREAT).get() < 0) fail_system(folder, "cannot be written");
+}
+
+std::string sha256(std::string_view text) {
+    Sha256 hash;
+    hash.update(text);
+    return hash.hex();
+}
+
+std::string sha256_file(const fs::path& path) {
+    const File file = open_to_read(path);
+    Sha256 hash;
+    std::vector<char> piece(std::size_t{1} << 20);
+    while (const std::size_t n = read_some(file, piece.data(), piece.size(), path)) hash.update({piece.data(), n});
+    return hash.hex();
+}
+
+MappedFile::MappedFile(const fs::path& path) : path_(path) {
+    const File file = open_to_read(path);
+    const std::size_t size = size_of(file, path);
+    if (size == 0) return;  // mmap refuses an empty map
+    void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+    if (data == MAP_FAILED) fail_system(path, "cannot be mapped");
+    data_ = static_cast<const std::byte*>(data);
+    size_ = size;
+}
+
+MappedFile::~MappedFile() {
+    if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+    std::swap(path_, other.path_);
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+}
+
+}  // namespace moesweep

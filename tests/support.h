@@ -1,0 +1,58 @@
+// What many tests need: a folder that goes away, a failure to look at, the shared data.
+#pragma once
+#include <stdlib.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "moesweep/error.h"
+
+namespace moesweep {
+
+/// A fresh empty folder that lives as long as the object.
+class Scratch {
+  public:
+    Scratch() {
+        std::string name = (std::filesystem::temp_directory_path() / "moesweep-XXXXXX").string();
+        if (!::mkdtemp(name.data())) throw std::runtime_error("no temporary folder can be made");
+        folder_ = name;
+    }
+    ~Scratch() {
+        std::error_code ignored;
+        std::filesystem::remove_all(folder_, ignored);
+    }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+    const std::filesystem::path& folder() const { return folder_; }
+    std::filesystem::path operator/(const std::string& name) const { return folder_ / name; }
+
+  private:
+    std::filesystem::path folder_;
+};
+
+struct Failure {
+    Exit code = Exit::done;  ///< done: nothing was thrown
+    std::string message;
+};
+
+/// The Error that `action` throws.
+template <class Action>
+Failure failure_of(Action&& action) {
+    try {
+        action();
+    } catch (const Error& error) {
+        return {error.code(), error.what()};
+    }
+    return {};
+}
+
+/// The folder of shared test data, or nothing: then its tests say that they are skipped.
+inline std::optional<std::filesystem::path> shared_folder() {
+    const char* path = std::getenv("MOESWEEP_SHARED");
+    if (!path || !std::filesystem::is_directory(path)) return std::nullopt;
+    return path;
+}
+
+}  // namespace moesweep
