@@ -1,6 +1,8 @@
 // Statistics of the study: means over cases with percentile bootstrap intervals and sign-flip p values.
 // Random numbers are counter-based (Philox4x32-10): sample i of a statistic does not depend on how many others are drawn,
-// and sums run in case order, so results are the same bits everywhere.
+// and sums run in case order, so results are the same bits everywhere. Two columns of the same length are resampled by
+// the same indices under the same seed, so their resamples are paired by case.
+// Values are finite: leave out the cases where a quantity does not exist.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -31,15 +33,23 @@ struct StatsRules {
     std::int64_t seed = 0;
 };
 
+/// Sum in the given order, divided by n; NaN for none.
 double mean(std::span<const double> values);
 
 /// The n case indices of bootstrap resample `sample`: what scipy or numpy would be given to reproduce an interval.
+/// Word j of the stream of (seed, sample) becomes floor(word x n / 2^32); words whose remainder would favour some indices
+/// are skipped (Lemire, ACM TOMACS 29, 2019), so every index is equally likely.
 std::vector<std::int32_t> bootstrap_indices(std::int64_t seed, std::int64_t sample, std::int64_t n);
 
+/// The n signs (+1 or -1) of sign-flip sample `sample`: bit j of the stream of (seed, sample), 1 = flipped.
+std::vector<std::int8_t> random_signs(std::int64_t seed, std::int64_t sample, std::int64_t n);
+
 /// 2.5% and 97.5% quantiles (linear interpolation, as numpy.quantile) of the resampled means.
+/// NaN without values or resamples.
 Interval bootstrap_mean(std::span<const double> values, const StatsRules& rules);
 
 /// Two-sided sign-flip test of mean = 0: share of |mean of randomly signed values| >= |mean|, (1 + b) / (1 + B).
+/// Sums that differ by rounding alone (1e-12 of the sum of magnitudes) count as equal. NaN without values.
 double sign_flip_p(std::span<const double> values, const StatsRules& rules);
 
 Summary summarize(std::span<const double> values, const StatsRules& rules);
