@@ -1,5 +1,6 @@
 // The configuration: every key a run depends on, from configs/*.ini < MOESWEEP_SECTION_KEY < --section.key=value.
-// configs/reference.ini documents each key with its default and unit; config.cpp holds the one table of keys.
+// configs/reference.ini documents each key with its default and unit; keys.cpp holds the one table of keys, and a test
+// keeps the two equal.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -14,6 +15,8 @@ enum class ObjectToken { leading_space, bare_or_space };  ///< how an object bec
 enum class Experts { none, clean, union_ };             ///< experts patched alone: routed in the clean run, or in either
 enum class Vectors { none, outputs, patches };          ///< what /vectors holds
 
+/// The defaults are the paper's protocol. model.path, cases.path and run.out have none: they stay empty, and a command
+/// that needs one says so itself.
 struct Config {
     struct Model {
         std::string path;                        ///< a Hugging Face folder
@@ -73,20 +76,25 @@ struct Setting {
 /// All settings in the order of reference.ini.
 std::vector<Setting> settings(const Config& config);
 
-/// Whether a key changes what a run computes. Keys of section run and others that do not may differ on resume;
-/// run.unit must not, although it changes no number, because it names the unit files.
+/// Whether the scan or the unit files depend on a key, so that it must not differ when a run goes on: model.precision,
+/// model.bos, cases.* but path and discovery, noise.*, sweep.*, store.*, and run.unit, which changes no number but names
+/// the unit files. The other keys may change. Paths: what they lead to is known by its SHA-256, and a moved model is still
+/// the same model. cases.discovery, select.*, controls.*, stats.*: they only say how the finished rows are split and
+/// summed up, so a run may be merged again under other values without computing a unit anew. Error(internal): no such key.
 bool is_identity(std::string_view key);
 
 /// Reads `file` (may be empty: none), then the environment's MOESWEEP_SECTION_KEY, then `overrides` ("section.key=value").
-/// Error(usage) names the key, and the file and line where it came from a file, for an unknown key, a value of the
-/// wrong type or out of range, a repeated key, or a line that is neither [section], key = value nor a comment (# or ;).
+/// Error(usage) for an unknown key, a value of the wrong type or out of range, a repeated key, or a line that is neither
+/// [section], key = value nor a comment (a line that starts with # or ;). It opens with where the mistake is:
+/// "configs/x.ini:12: noise.scale: ...", "MOESWEEP_NOISE_SCALE: ..." or "--noise.scale: ...". Error(data): no such file.
+/// Variables that start with MOESWEEP_ but name no section (MOESWEEP_BUILD) are ignored.
 /// Relative paths in a file stay relative to the working directory.
 Config load_config(const std::string& file, const std::vector<std::string>& overrides);
 
-/// Reads the config.ini of a run folder.
+/// Reads an INI text alone, such as the config.ini of a run folder; `name` stands for it in messages.
 Config parse_config(std::string_view text, const std::string& name);
 
-/// The effective configuration as an INI file that load_config reads back to the same values.
+/// The effective configuration, each key under its meaning, as an INI file that parse_config reads back to the same values.
 std::string to_ini(const Config& config);
 
 /// sweep.layers against a model of n layers, ascending and without repeats. Error(usage) for a layer that is not there.
