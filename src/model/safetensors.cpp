@@ -1,1 +1,141 @@
-// next
+#include "moesweep/safetensors.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <optional>
+
+#include "moesweep/json.h"
+
+namespace moesweep {
+namespace {
+
+constexpr std::uint64_t max_header_bytes = 100'000'000;
+
+const std::map<std::string, std::uint64_t> dtype_bytes = {
+    {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E5M2", 1}, {"F8_E4M3", 1}, {"I16", 2}, {"U16", 2}, {"F16", 2},
+    {"BF16", 2}, {"I32", 4}, {"U32", 4}, {"F32", 4},     {"I64", 8},     {"U64", 8}, {"F64", 8}};
+
+struct Entry {
+    std::string name, dtype;
+    std::vector<std::int64_t> shape;
+    std::uint64_t begin, end;
+};
+
+Entry read_entry(const std::string& file, const std::string& name, const Json& json) {
+    const std::string where = file + ": " + name;
+    if (!json.is_object()) fail(Exit::data, "{}: not an object", where);
+    const auto offsets = get_field<std::vector<std::uint64_t>>(json, "data_offsets", where);
+    if (offsets.size() != 2) fail(Exit::data, "{}: data_offsets: expected 2 numbers, got {}", where, offsets.size());
+    Entry entry{name, get_field<std::string>(json, "dtype", where), {}, offsets[0], offsets[1]};
+
+    const auto size = dtype_bytes.find(entry.dtype);
+    if (size == dtype_bytes.end()) fail(Exit::data, "{}: dtype: unknown '{}'", where, entry.dtype);
+    std::uint64_t bytes = size->second;
+    for (const auto extent : get_field<std::vector<std::uint64_t>>(json, "shape", where)) {
+        if (__builtin_mul_overflow(bytes, extent, &bytes)) fail(Exit::data, "{}: shape: too large", where);
+        entry.shape.push_back(static_cast<std::int64_t>(extent));
+    }
+    if (entry.end < entry.begin || entry.end - entry.begin != bytes)
+        fail(Exit::data, "{}: data_offsets: expected {} bytes for {} {}, got [{}, {})", where, bytes, entry.dtype,
+             shape_text(entry.shape), entry.begin, entry.end);
+    return entry;
+}
+
+/// The header's entries in the order of their data, which they must cover without hole or overlap.
+std::vector<Entry> read_header(const std::string& file, std::span<const std::byte> bytes) {
+    static_assert(std::endian::native == std::endian::little);
+    std::uint64_t length = 0;
+    if (bytes.size() < sizeof length) fail(Exit::data, "{}: header: file has only {} bytes", file, bytes.size());
+    std::memcpy(&length, bytes.data(), sizeof length);
+    if (length > max_header_bytes) fail(Exit::data, "{}: header: {} bytes, at most {}", file, length, max_header_bytes);
+    if (length > bytes.size() - sizeof length)
+        fail(Exit::data, "{}: header: truncated, expected {} bytes, got {}", file, length, bytes.size() - sizeof length);
+
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + sizeof length, length);
+    if (!text.starts_with('{')) fail(Exit::data, "{}: header: does not begin with '{{'", file);
+    std::vector<Entry> entries;
+    const Json header = parse_json(text, file + ": header");
+    for (const auto& [name, json] : header.items()) {
+        if (name != "__metadata__") entries.push_back(read_entry(file, name, json));
+    }
+    std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+        return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+    });
+
+    std::uint64_t position = 0;
+    for (const auto& entry : entries) {
+        if (entry.begin != position)
+            fail(Exit::data, "{}: {}: data_offsets: {} at byte {}, expected to begin at {}", file, entry.name,
+                 entry.begin < position ? "overlap" : "hole", entry.begin, position);
+        position = entry.end;
+    }
+    const std::uint64_t data = bytes.size() - sizeof length - length;
+    if (data < position) fail(Exit::data, "{}: truncated: expected {} bytes of data, got {}", file, position, data);
+    if (data > position) fail(Exit::data, "{}: data: {} bytes belong to no tensor", file, data - position);
+    return entries;
+}
+
+}  // namespace
+
+std::string shape_text(std::span<const std::int64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+
+Checkpoint::Checkpoint(const std::filesystem::path& folder) : folder_(folder) {
+    const auto index_path = folder / "model.safetensors.index.json";
+    if (!std::filesystem::exists(index_path)) {
+        const auto single = folder / "model.safetensors";
+        if (!std::filesystem::exists(single))
+            fail(Exit::data, "{}: neither model.safetensors nor model.safetensors.index.json", folder.string());
+        add_file(single);
+        return;
+    }
+    const std::string name = index_path.string();
+    const Json index = parse_json(read_file(index_path), name);
+    const auto shards = get_field<std::map<std::string, std::string>>(index, "weight_map", name);
+    for (const auto& [tensor, shard] : shards) {
+        if (shard.empty() || std::filesystem::path(shard).filename() != shard)
+            fail(Exit::data, "{}: weight_map: {}: '{}' is not a file name", name, tensor, shard);
+        if (!maps_.contains(folder / shard)) add_file(folder / shard);
+    }
+    for (const auto& [tensor, shard] : shards) {
+        const auto* view = find(tensor);
+        if (!view || *view->file != folder / shard) fail(Exit::data, "{}: {}: not in {}", name, tensor, shard);
+    }
+}
+
+void Checkpoint::add_file(const std::filesystem::path& path) {
+    const auto& [key, map] = *maps_.emplace(path, MappedFile(path)).first;
+    const auto bytes = map.bytes();
+    for (auto& entry : read_header(path.string(), bytes)) {
+        std::uint64_t header = 0;
+        std::memcpy(&header, bytes.data(), sizeof header);
+        const auto data = bytes.subspan(sizeof header + header + entry.begin, entry.end - entry.begin);
+        const bool added = tensors_.emplace(entry.name, TensorView{entry.dtype, entry.shape, data, &key}).second;
+        if (!added) fail(Exit::data, "{}: {}: also in {}", path.string(), entry.name, tensors_.at(entry.name).file->string());
+    }
+}
+
+const TensorView* Checkpoint::find(const std::string& name) const {
+    const auto at = tensors_.find(name);
+    return at == tensors_.end() ? nullptr : &at->second;
+}
+
+const TensorView& Checkpoint::get(const std::string& name, std::span<const std::int64_t> shape) const {
+    const auto* view = find(name);
+    if (!view) fail(Exit::data, "{}: {}: missing tensor", folder_.string(), name);
+    if (!std::equal(shape.begin(), shape.end(), view->shape.begin(), view->shape.end()))
+        fail(Exit::data, "{}: {}: expected shape {}, got {}", view->file->string(), name, shape_text(shape), shape_text(view->shape));
+    if (view->dtype != "BF16" && view->dtype != "F16" && view->dtype != "F32")
+        fail(Exit::data, "{}: {}: dtype {} is not supported, expected BF16, F16 or F32", view->file->string(), name, view->dtype);
+    return *view;
+}
+
+std::vector<std::filesystem::path> Checkpoint::files() const {
+    std::vector<std::filesystem::path> paths;
+    for (const auto& [path, map] : maps_) paths.push_back(path);
+    return paths;
+}
+
+}  // namespace moesweep

@@ -1,0 +1,64 @@
+// Attention of a pass: every run is a context (all positions but the last) and any number of rows, each of which stands
+// at the last position and sees its run's context and itself. The last position of the clean or noised run is such a row
+// too, so a row whose patch is zero takes the noised run's path and has its bits.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "moesweep/model_config.h"
+
+namespace moesweep {
+
+/// A run's context inside the pass's hidden states.
+struct Context {
+    std::int64_t begin = 0;   ///< its first row
+    std::int64_t length = 0;  ///< T - 1, may be 0
+};
+
+class Attention {
+  public:
+    /// `contexts`, one per run, fill rows [0, contexts_end) of the hidden states without a hole.
+    Attention(const ModelConfig& config, std::vector<Context> contexts, at::ScalarType dtype);
+
+    /// Appends a row of each given run after those that are there.
+    void add_rows(std::span<const std::int64_t> runs);
+
+    /// q [N, H, Dh], k and v [N, Hkv, Dh], rotated, for all N = contexts and rows. Returns [N, H Dh], or without
+    /// `with_contexts` only the rows' part [R, H Dh].
+    at::Tensor operator()(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool with_contexts) const;
+
+    std::int64_t contexts_end() const { return contexts_end_; }
+    std::int64_t rows() const { return static_cast<std::int64_t>(row_run_.size()); }
+    const std::vector<std::int64_t>& row_runs() const { return row_run_; }
+
+  private:
+    /// Runs whose contexts are padded to one width: they share batched products. The width depends on nothing but the
+    /// context's own length, so no other run changes a shape, and with it the bits.
+    struct Group {
+        std::int64_t width = 0;
+        std::vector<std::int64_t> runs;
+        at::Tensor tokens;       ///< [runs width] rows of the hidden states, padded with row 0
+        at::Tensor valid, home;  ///< [tokens without padding] place in `tokens` and row of the hidden states
+        at::Tensor mask;         ///< [runs, width] 0 or -inf where padded
+        at::Tensor tile_run;     ///< [tiles] place in `runs`
+        at::Tensor tile_rows;    ///< [tiles x rows of a tile] rows of the hidden states, the last one repeated as padding
+        at::Tensor row_valid, row_home;
+    };
+    /// Rows ordered by run and cut into tiles.
+    void tile_rows(Group& group) const;
+    /// keys, values: the group's padded contexts [runs, Hkv, width, Dh]. Results go to their rows of `out`.
+    void attend_contexts(const Group& group, const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                         const at::Tensor& out) const;
+    void attend_rows(const Group& group, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& keys,
+                     const at::Tensor& values, const at::Tensor& out) const;
+
+    std::int64_t heads_, kv_heads_, head_dim_;
+    std::int64_t contexts_end_ = 0;
+    std::vector<Group> groups_;
+    std::vector<std::int64_t> row_run_;
+};
+
+}  // namespace moesweep

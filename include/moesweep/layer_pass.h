@@ -1,0 +1,48 @@
+// The one idea of moesweep: all base runs and all patched rows of a block of cases walk through the layers together, once.
+//
+// The hidden states are one matrix [N, D]: first every run's context (all positions but the last), then one row per last
+// position: the base runs' own, then the patched ones in the order in which layers make them. A patch at the last position
+// of layer l changes nothing but that position above l, so a patched run is one row from l on, and the live rows are
+// always a prefix of those to come.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "moesweep/cases.h"
+#include "moesweep/config.h"
+#include "moesweep/tables.h"
+#include "moesweep/weights.h"
+
+namespace moesweep {
+
+/// A case as a pass takes it.
+struct PassCase {
+    const Case* facts = nullptr;  ///< tokens, subject span, true and foil id
+    std::int32_t index = 0;       ///< into /cases
+    at::Tensor noise;             ///< [subject tokens, D] fp32, added to the subject's embeddings (eq. 2)
+};
+
+/// One draw of the subject noise: at::randn({subject tokens, D}, fp32, CPU generator seeded with `seed`) * sigma.
+at::Tensor subject_noise(std::int64_t subject_tokens, std::int64_t hidden_size, double sigma, std::int64_t seed);
+
+/// What a pass shall make and keep.
+struct PassPlan {
+    std::vector<bool> patched;  ///< per layer: make rows there (MoE layers only); all false = base runs alone
+    Config::Sweep sweep;        ///< which rows
+    Vectors vectors = Vectors::none;
+    bool routing = true;        ///< keep the routing of the base runs
+};
+
+/// Results in the order of the cases given.
+struct PassResult {
+    std::vector<double> delta_clean, delta_noised;  ///< per case, in logits (eq. 1)
+    UnitTables tables;  ///< sorted as tables.h says; case_begin and case_end are left to the caller
+};
+
+/// Walks all layers once. The numbers of a case do not depend on which other cases are in the pass.
+PassResult run_pass(const ModelConfig& config, const Weights& weights, std::span<const PassCase> cases, const PassPlan& plan);
+
+}  // namespace moesweep

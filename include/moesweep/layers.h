@@ -1,0 +1,46 @@
+// The arithmetic of one decoder layer on rows of hidden states [N, D], on whatever device the tensors are.
+// A row's result does not depend on the other rows or on its place among them: every matrix product runs in tiles of one
+// fixed number of rows (the last one padded), so its shape, and with it the order of its sums, is always the same.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include "moesweep/model_config.h"
+#include "moesweep/weights.h"
+
+namespace moesweep {
+
+/// Rows of every matrix product. BLAS picks its kernels by shape; 64 costs little against larger ones (bench/RESULTS.md).
+inline constexpr std::int64_t row_tile = 64;
+
+/// x [N, in] times weight [out, in] transposed, plus bias [out] if defined: [N, out].
+at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
+
+/// x / sqrt(mean(x^2) + eps) * weight over the last dimension.
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
+
+/// SwiGLU feed-forward: [N, D] -> [N, D].
+at::Tensor feed_forward(const Mlp& mlp, const at::Tensor& x);
+
+/// Cosines and sines of the rotary position embedding for positions [0, length): each [length, rotary_dim / 2].
+struct Rotary {
+    at::Tensor cos, sin;
+    Rotary(const ModelConfig& config, std::int64_t length, at::ScalarType dtype);
+    /// Rotates the leading rotary_dim of every head of x [N, heads, Dh] by its row's position [N].
+    at::Tensor rotate(const at::Tensor& x, const at::Tensor& positions) const;
+};
+
+/// The K experts of each row by descending weight.
+struct Routing {
+    at::Tensor experts;  ///< [N, K] int64
+    at::Tensor weights;  ///< [N, K] w_e
+    at::Tensor gap;      ///< [N] selection score of rank K minus rank K+1, +inf where K = E
+};
+Routing route(const MoeWeights& moe, const ModelConfig& config, const at::Tensor& x);
+
+/// c_e = w_e E_e(x) of every routed expert, per slot and not summed: [N, K, D] (paper, eq. 5).
+at::Tensor contributions(const MoeWeights& moe, const Routing& routing, const at::Tensor& x);
+
+/// The MoE block's output: contributions summed in slot order, plus the shared expert: [N, D].
+at::Tensor combine(const MoeWeights& moe, const at::Tensor& contributions, const at::Tensor& x);
+
+}  // namespace moesweep

@@ -1,0 +1,92 @@
+// The architecture in one page: a decoder-only MoE transformer as config.json describes it. Field names are Hugging
+// Face's. Each family (src/model/families/) fills in what its config.json says or implies; nothing else asks for the family.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "moesweep/json.h"
+
+namespace moesweep {
+
+enum class Router {
+    softmax,  ///< top-k of softmax(logits)
+    sigmoid,  ///< top-k of sigmoid(logits) + correction bias, within the best groups; the bias selects and does not weigh
+};
+
+struct ModelConfig {
+    std::string model_type;  ///< the family
+    std::int64_t vocab_size = 0;
+    std::int64_t hidden_size = 0;          ///< D
+    std::int64_t num_hidden_layers = 0;    ///< L
+    double rms_norm_eps = 0;
+    bool tie_word_embeddings = false;
+
+    // attention
+    std::int64_t num_attention_heads = 0;  ///< H
+    std::int64_t num_key_value_heads = 0;  ///< Hkv
+    std::int64_t head_dim = 0;             ///< Dh
+    std::int64_t rotary_dim = 0;           ///< leading head dimensions that are rotated, in two halves
+    double rope_theta = 0;
+    bool qkv_bias = false, output_bias = false;
+    bool qk_norm = false;                  ///< RMSNorm over each head of q and k before the rotation
+    std::int64_t sliding_window = 0;       ///< longest prompt that attends to all of itself; 0 = no window
+
+    // feed-forward
+    std::vector<bool> is_moe;              ///< per layer: a MoE block, else a dense one
+    std::int64_t intermediate_size = 0;      ///< F of a dense layer
+    std::int64_t moe_intermediate_size = 0;  ///< F of an expert
+    std::int64_t num_experts = 0;            ///< E
+    std::int64_t num_experts_per_tok = 0;    ///< K
+    std::int64_t shared_intermediate_size = 0;  ///< F of the shared expert, 0 = none
+    Router router = Router::softmax;
+    bool norm_topk_prob = true;              ///< the K weights are divided by their sum
+    double routed_scaling_factor = 1;
+    std::int64_t n_group = 1, topk_group = 1;
+
+    /// Names of a MoE block's tensors below "model.layers.N."; "{}" is the expert.
+    struct MoeNames {
+        std::string router = "mlp.gate.weight";
+        std::string correction_bias = "mlp.gate.e_score_correction_bias";
+        std::string gate = "mlp.experts.{}.gate_proj.weight";
+        std::string up = "mlp.experts.{}.up_proj.weight";
+        std::string down = "mlp.experts.{}.down_proj.weight";
+    } names;
+};
+
+/// Reads MODEL/config.json. Error(data) names the field that is missing, out of range, contradicts another, or asks for
+/// something that is not supported (rope scaling, quantised weights, an activation other than silu, an unknown family).
+ModelConfig read_model_config(const std::filesystem::path& model_folder);
+
+/// A tensor that a checkpoint of this architecture must hold.
+struct ExpectedTensor {
+    std::string name;
+    std::vector<std::int64_t> shape;
+};
+std::vector<ExpectedTensor> expected_tensors(const ModelConfig& config);
+
+/// config.json as the families see it: a field under its hub name or its newer one, with one line per mistake.
+class ConfigReader {
+  public:
+    ConfigReader(Json json, std::string file) : json_(std::move(json)), file_(std::move(file)) {}
+    std::int64_t positive(const std::string& key) const;  ///< a whole number > 0
+    std::int64_t positive_or(const std::string& key, std::int64_t otherwise) const;
+    template <class T>
+    T get_or(const std::string& key, T otherwise) const {
+        return get_field_or<T>(json_, key, file_, otherwise);
+    }
+    bool has(const std::string& key) const { return json_.contains(key) && !json_.at(key).is_null(); }
+    /// rope_theta and partial_rotary_factor of the hub, or the same inside the newer rope_parameters.
+    double rope(const std::string& key, double otherwise) const;
+    template <class... Args>
+    [[noreturn]] void refuse(const std::string& key, fmt::format_string<Args...> why, Args&&... args) const {
+        fail(Exit::data, "{}: {}: {}", file_, key, fmt::format(why, std::forward<Args>(args)...));
+    }
+
+  private:
+    Json json_;
+    std::string file_;
+};
+
+}  // namespace moesweep

@@ -1,0 +1,24 @@
+#include "moesweep/json.h"
+
+#include <set>
+#include <vector>
+
+namespace moesweep {
+
+Json parse_json(std::string_view text, const std::string& name) {
+    std::vector<std::set<std::string>> keys;  // of the objects that are open at this point
+    const auto refuse_duplicates = [&](int, Json::parse_event_t event, Json& parsed) {
+        if (event == Json::parse_event_t::object_start) keys.emplace_back();
+        if (event == Json::parse_event_t::object_end) keys.pop_back();
+        if (event == Json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second)
+            fail(Exit::data, "{}: {}: appears twice", name, parsed.get<std::string>());
+        return true;
+    };
+    try {
+        return Json::parse(text, refuse_duplicates);
+    } catch (const Json::parse_error& broken) {
+        fail(Exit::data, "{}: byte {}: not valid JSON", name, broken.byte);
+    }
+}
+
+}  // namespace moesweep

@@ -1,0 +1,133 @@
+#include "moesweep/attention.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <limits>
+#include <map>
+
+namespace moesweep {
+namespace {
+
+constexpr std::int64_t width_step = 16;  // contexts are padded to a multiple of this
+constexpr std::int64_t tile = 16;        // rows of one run that share a product
+constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
+
+at::Tensor indices(const std::vector<std::int64_t>& values) { return at::tensor(values, at::kLong); }
+
+/// [n, width, Hkv, Dh] of the group's contexts as [n, Hkv, width, Dh].
+at::Tensor gather(const at::Tensor& x, const at::Tensor& tokens, std::int64_t width) {
+    return x.index_select(0, tokens).view({-1, width, x.size(1), x.size(2)}).transpose(1, 2).contiguous();
+}
+
+}  // namespace
+
+Attention::Attention(const ModelConfig& config, std::vector<Context> contexts, at::ScalarType dtype)
+    : heads_(config.num_attention_heads), kv_heads_(config.num_key_value_heads), head_dim_(config.head_dim) {
+    std::map<std::int64_t, Group> by_width;
+    for (std::size_t run = 0; run < contexts.size(); ++run) {
+        const std::int64_t length = contexts[run].length;
+        const std::int64_t width = std::max(width_step, (length + width_step - 1) / width_step * width_step);
+        by_width[width].runs.push_back(static_cast<std::int64_t>(run));
+        contexts_end_ = std::max(contexts_end_, contexts[run].begin + length);
+    }
+    for (auto& [width, group] : by_width) {
+        group.width = width;
+        std::vector<std::int64_t> tokens, valid, home;
+        group.mask = at::zeros({static_cast<std::int64_t>(group.runs.size()), width}, dtype);
+        for (std::size_t slot = 0; slot < group.runs.size(); ++slot) {
+            const auto& [begin, length] = contexts[static_cast<std::size_t>(group.runs[slot])];
+            group.mask[static_cast<std::int64_t>(slot)].narrow(0, length, width - length).fill_(minus_infinity);
+            for (std::int64_t t = 0; t < width; ++t) {
+                if (t < length) {
+                    valid.push_back(static_cast<std::int64_t>(tokens.size()));
+                    home.push_back(begin + t);
+                }
+                tokens.push_back(t < length ? begin + t : 0);
+            }
+        }
+        group.tokens = indices(tokens);
+        group.valid = indices(valid);
+        group.home = indices(home);
+        groups_.push_back(std::move(group));
+    }
+}
+
+void Attention::add_rows(std::span<const std::int64_t> runs) {
+    row_run_.insert(row_run_.end(), runs.begin(), runs.end());
+    for (auto& group : groups_) tile_rows(group);
+}
+
+void Attention::tile_rows(Group& group) const {
+    std::vector<std::vector<std::int64_t>> rows_of(group.runs.size());
+    std::map<std::int64_t, std::size_t> slot_of;
+    for (std::size_t slot = 0; slot < group.runs.size(); ++slot) slot_of[group.runs[slot]] = slot;
+    for (std::size_t row = 0; row < row_run_.size(); ++row) {
+        const auto slot = slot_of.find(row_run_[row]);
+        if (slot != slot_of.end()) rows_of[slot->second].push_back(contexts_end_ + static_cast<std::int64_t>(row));
+    }
+    std::vector<std::int64_t> tile_run, tile_rows, valid, home;
+    for (std::size_t slot = 0; slot < rows_of.size(); ++slot) {
+        for (std::size_t begin = 0; begin < rows_of[slot].size(); begin += tile) {
+            tile_run.push_back(static_cast<std::int64_t>(slot));
+            for (std::size_t i = begin; i < begin + tile; ++i) {
+                if (i < rows_of[slot].size()) {
+                    valid.push_back(static_cast<std::int64_t>(tile_rows.size()));
+                    home.push_back(rows_of[slot][i]);
+                }
+                tile_rows.push_back(home.back());
+            }
+        }
+    }
+    group.tile_run = indices(tile_run);
+    group.tile_rows = indices(tile_rows);
+    group.row_valid = indices(valid);
+    group.row_home = indices(home);
+}
+
+at::Tensor Attention::operator()(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool with_contexts) const {
+    const at::Tensor out = at::empty({q.size(0), heads_ * head_dim_}, q.options());
+    for (const auto& group : groups_) {
+        const at::Tensor keys = gather(k, group.tokens, group.width), values = gather(v, group.tokens, group.width);
+        if (with_contexts) attend_contexts(group, q, keys, values, out);
+        if (group.row_home.size(0) > 0) attend_rows(group, q, k, v, keys, values, out);
+    }
+    return with_contexts ? out : out.narrow(0, contexts_end_, rows());
+}
+
+void Attention::attend_contexts(const Group& group, const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                                const at::Tensor& out) const {
+    const std::int64_t runs = keys.size(0), width = group.width, per_kv = heads_ / kv_heads_, pairs = runs * kv_heads_;
+    const at::Tensor queries = gather(q, group.tokens, width).view({pairs, per_kv * width, head_dim_});
+    at::Tensor scores = at::bmm(queries, keys.view({pairs, width, head_dim_}).transpose(1, 2)) / std::sqrt(double(head_dim_));
+    const at::Tensor future = at::full({width, width}, minus_infinity, q.options()).triu(1);
+    scores = at::softmax(scores.view({pairs, per_kv, width, width}) + future, -1).view({pairs, per_kv * width, width});
+    const at::Tensor mixed = at::bmm(scores, values.view({pairs, width, head_dim_}));
+    const at::Tensor by_token = mixed.view({runs, heads_, width, head_dim_}).transpose(1, 2).reshape({runs * width, heads_ * head_dim_});
+    out.index_copy_(0, group.home, by_token.index_select(0, group.valid));
+}
+
+void Attention::attend_rows(const Group& group, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                            const at::Tensor& keys, const at::Tensor& values, const at::Tensor& out) const {
+    const std::int64_t tiles = group.tile_run.size(0), width = group.width, per_kv = heads_ / kv_heads_, pairs = tiles * kv_heads_;
+    const auto of_tiles = [&](const at::Tensor& x) {  // [tiles, Hkv, rows of a tile, heads per kv head or 1, Dh]
+        return x.index_select(0, group.tile_rows).view({tiles, tile, kv_heads_, -1, head_dim_}).transpose(1, 2).contiguous();
+    };
+    const at::Tensor queries = of_tiles(q), own_key = of_tiles(k), own_value = of_tiles(v);
+    const at::Tensor tile_keys = keys.index_select(0, group.tile_run).view({pairs, width, head_dim_});
+    const at::Tensor tile_values = values.index_select(0, group.tile_run).view({pairs, width, head_dim_});
+
+    const at::Tensor seen = at::bmm(queries.view({pairs, tile * per_kv, head_dim_}), tile_keys.transpose(1, 2));
+    const at::Tensor mask = group.mask.index_select(0, group.tile_run).view({tiles, 1, 1, 1, width});
+    const at::Tensor own = (queries * own_key).sum(-1, /*keepdim=*/true);
+    at::Tensor weights = at::cat({seen.view({tiles, kv_heads_, tile, per_kv, width}) + mask, own}, -1) / std::sqrt(double(head_dim_));
+    weights = at::softmax(weights, -1);
+
+    const at::Tensor seen_weights = weights.narrow(-1, 0, width).reshape({pairs, tile * per_kv, width});
+    at::Tensor mixed = at::bmm(seen_weights, tile_values).view({tiles, kv_heads_, tile, per_kv, head_dim_});
+    mixed = mixed + weights.narrow(-1, width, 1) * own_value;
+    const at::Tensor by_row = mixed.transpose(1, 2).reshape({tiles * tile, heads_ * head_dim_});
+    out.index_copy_(0, group.row_home, by_row.index_select(0, group.row_valid));
+}
+
+}  // namespace moesweep

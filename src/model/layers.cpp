@@ -1,0 +1,129 @@
+#include "moesweep/layers.h"
+
+#include <ATen/ATen.h>
+
+#include <limits>
+
+namespace moesweep {
+namespace {
+
+/// x [n, in] with zero rows added up to a whole number of tiles.
+at::Tensor pad_rows(const at::Tensor& x) {
+    const std::int64_t n = x.size(0), padded = (n + row_tile - 1) / row_tile * row_tile;
+    if (padded == n) return x.contiguous();
+    const at::Tensor out = at::zeros({padded, x.size(1)}, x.options());
+    out.narrow(0, 0, n).copy_(x);
+    return out;
+}
+
+/// The product tile by tile; x holds whole tiles.
+at::Tensor multiply_tiles(const at::Tensor& x, const at::Tensor& weight) {
+    at::Tensor out = at::empty({x.size(0), weight.size(0)}, x.options());
+    const at::Tensor transposed = weight.t();
+    for (std::int64_t row = 0; row < x.size(0); row += row_tile) {
+        at::Tensor tile = out.narrow(0, row, row_tile);
+        at::mm_out(tile, x.narrow(0, row, row_tile), transposed);
+    }
+    return out;
+}
+
+/// The same for whole tiles of rows in, whole tiles out.
+at::Tensor feed_forward_tiles(const Mlp& mlp, const at::Tensor& x) {
+    const at::Tensor gate_up = multiply_tiles(x, mlp.gate_up);
+    const std::int64_t F = mlp.down.size(1);
+    at::Tensor gate = gate_up.narrow(1, 0, F).contiguous();
+    at::silu_(gate).mul_(gate_up.narrow(1, F, F));
+    return multiply_tiles(gate, mlp.down);
+}
+
+}  // namespace
+
+at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+    const at::Tensor out = multiply_tiles(pad_rows(x), weight).narrow(0, 0, x.size(0));
+    return bias.defined() ? out + bias : out;
+}
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+    return x * at::rsqrt(at::pow(x, 2).mean(-1, /*keepdim=*/true) + eps) * weight;
+}
+
+at::Tensor feed_forward(const Mlp& mlp, const at::Tensor& x) {
+    return feed_forward_tiles(mlp, pad_rows(x)).narrow(0, 0, x.size(0));
+}
+
+Rotary::Rotary(const ModelConfig& config, std::int64_t length, at::ScalarType dtype) {
+    const auto dim = static_cast<double>(config.rotary_dim);
+    const at::Tensor exponents = at::arange(0, config.rotary_dim, 2, at::kDouble) / -dim;
+    const at::Tensor frequencies = at::pow(config.rope_theta, exponents);
+    const at::Tensor angles = at::arange(length, at::kDouble).unsqueeze(1) * frequencies.unsqueeze(0);
+    cos = angles.cos().to(dtype);
+    sin = angles.sin().to(dtype);
+}
+
+at::Tensor Rotary::rotate(const at::Tensor& x, const at::Tensor& positions) const {
+    const at::Tensor c = cos.index_select(0, positions).unsqueeze(1), s = sin.index_select(0, positions).unsqueeze(1);
+    const std::int64_t half = cos.size(1);
+    const at::Tensor first = x.narrow(2, 0, half), second = x.narrow(2, half, half);
+    return at::cat({first * c - second * s, second * c + first * s, x.narrow(2, 2 * half, x.size(2) - 2 * half)}, 2);
+}
+
+Routing route(const MoeWeights& moe, const ModelConfig& config, const at::Tensor& x) {
+    const std::int64_t K = config.num_experts_per_tok, E = config.num_experts, N = x.size(0);
+    const at::Tensor logits = project(x, moe.router);
+    const at::Tensor scores = config.router == Router::softmax ? at::softmax(logits, -1) : at::sigmoid(logits);
+    at::Tensor choice = scores;  // what the selection compares: biased and restricted to groups, never used as a weight
+    if (moe.correction_bias.defined()) choice = choice + moe.correction_bias;
+    if (config.topk_group < config.n_group) {
+        const at::Tensor groups = choice.view({N, config.n_group, E / config.n_group});
+        const at::Tensor group_scores = std::get<0>(at::topk(groups, 2, -1)).sum(-1);
+        const at::Tensor best = std::get<1>(at::topk(group_scores, config.topk_group, -1));
+        const at::Tensor closed = at::full({N, config.n_group}, -std::numeric_limits<double>::infinity(), x.options());
+        choice = (groups + closed.scatter(1, best, 0.0).unsqueeze(-1)).view({N, E});
+    }
+
+    const auto [best, order] = at::topk(choice, std::min(K + 1, E), -1);
+    Routing routing;
+    routing.experts = order.narrow(1, 0, K).contiguous();
+    routing.weights = scores.gather(1, routing.experts);
+    routing.gap = K < E ? best.select(1, K - 1) - best.select(1, K)
+                        : at::full({N}, std::numeric_limits<double>::infinity(), x.options());
+    if (config.router == Router::sigmoid) {  // the bias may have put them in another order than their weights
+        const at::Tensor by_weight = std::get<1>(at::sort(routing.weights, /*stable=*/true, 1, /*descending=*/true));
+        routing.experts = routing.experts.gather(1, by_weight);
+        routing.weights = routing.weights.gather(1, by_weight);
+    }
+    if (config.norm_topk_prob) routing.weights = routing.weights / routing.weights.sum(-1, /*keepdim=*/true);
+    routing.weights = routing.weights * config.routed_scaling_factor;
+    return routing;
+}
+
+at::Tensor contributions(const MoeWeights& moe, const Routing& routing, const at::Tensor& x) {
+    const std::int64_t N = x.size(0), K = routing.experts.size(1), D = x.size(1);
+    const auto E = static_cast<std::int64_t>(moe.experts.size());
+    // Slots (row, k) sorted by expert: each expert's slots lie together.
+    const at::Tensor slot_expert = routing.experts.view({N * K});
+    const at::Tensor slots = std::get<1>(at::sort(slot_expert, /*stable=*/true, 0, /*descending=*/false));
+    const at::Tensor counts = at::bincount(slot_expert, {}, E).cpu();
+    const at::Tensor rows = at::floor_divide(slots, K);
+
+    const at::Tensor out = at::empty({N * K, D}, x.options());
+    const at::Tensor slot_weight = routing.weights.view({N * K, 1});
+    std::int64_t begin = 0;
+    for (std::int64_t e = 0; e < E; ++e) {
+        const std::int64_t n = counts.data_ptr<std::int64_t>()[e];
+        if (n == 0) continue;
+        const at::Tensor here = slots.narrow(0, begin, n);
+        at::Tensor y = feed_forward(moe.experts[static_cast<std::size_t>(e)], x.index_select(0, rows.narrow(0, begin, n)));
+        out.index_copy_(0, here, y.mul_(slot_weight.index_select(0, here)));
+        begin += n;
+    }
+    return out.view({N, K, D});
+}
+
+at::Tensor combine(const MoeWeights& moe, const at::Tensor& contributions, const at::Tensor& x) {
+    at::Tensor sum = contributions.select(1, 0).clone();
+    for (std::int64_t k = 1; k < contributions.size(1); ++k) sum.add_(contributions.select(1, k));
+    return moe.shared ? sum.add_(feed_forward(*moe.shared, x)) : sum;
+}
+
+}  // namespace moesweep
