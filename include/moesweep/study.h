@@ -1,5 +1,17 @@
 // From rows to answers: which layer, which expert, and how well they hold on the validation half (paper, sections 3-4).
 // Torch-free: the input is the tables of a merged run.
+//
+// Rules (the paper's where it has one; result_tables writes them out in words beside the numbers):
+// * A rescue of an expert belongs to the cases in which the clean run routes to it ("clean-active"). Elsewhere
+//   c_e(clean) = 0 and the expert counts as 0, also where the noised run routes to it and a row exists.
+// * Layer: highest mean block rescue over the discovery cases.
+// * Expert: among those clean-active in at least select.recurrence discovery cases of that layer, the highest mean rescue
+//   over ALL discovery cases. The mean over its active cases stands beside it, and the expert that it would select.
+// * Ties go to the lower index.
+// * Controls: min(controls.random, available) of the other clean-active experts in ascending order, drawn without
+//   replacement by random.Random(controls.seed + case_id).sample; the row's Spec (eq. 7) is the selected expert's
+//   rescue minus their mean. A case without any control has no Spec.
+// What cannot be done (no block rows, no recurrent expert, an empty half) is said in `note`; nothing divides by zero.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -13,56 +25,62 @@
 namespace moesweep {
 
 struct Study {
-    /// One line per swept layer: mean block rescue on each half.
+    /// One line per layer with block rows: block rescue on each half.
     struct Layers {
         std::vector<std::int32_t> layer;
         std::vector<Summary> discovery, validation;
     } layers;
 
-    /// One line per expert of the selected layer: how often clean-active, and its mean rescue over those cases.
+    /// One line per expert of the selected layer: how often clean-active, and its mean rescue on the discovery cases.
     struct Candidates {
         std::vector<std::int32_t> expert, discovery_active, validation_active;
-        std::vector<double> discovery_rescue;  ///< mean over all discovery cases, inactive = 0
+        std::vector<double> discovery_rescue;         ///< mean over all discovery cases, inactive = 0: this one selects
         std::vector<double> discovery_rescue_active;  ///< mean over the active ones; NaN where none
-        std::vector<std::int8_t> recurrent;    ///< 1 if active in >= select.recurrence discovery cases
+        std::vector<std::int8_t> recurrent;           ///< 1 if active in >= select.recurrence discovery cases
     } candidates;
 
-    /// Every (layer, expert): mean rescue over all usable cases (inactive = 0) and the number of clean-active cases. (L', E)
+    /// Every (layer, expert) of the swept layers, row-major (L', E), over the cases of both halves.
     struct Heatmap {
         std::vector<std::int32_t> layer;
         std::int32_t experts = 0;
-        std::vector<double> mean_rescue;
-        std::vector<std::int32_t> active;
+        std::vector<double> mean_rescue;   ///< inactive = 0; NaN at a layer without expert rows
+        std::vector<std::int32_t> active;  ///< number of clean-active cases
     } heatmap;
 
-    /// One line per validation case at the selected layer and expert.
+    /// One line per validation case at the selected layer and expert. Without a selected expert its columns are NaN, 0 or -1.
     struct ValidationCases {
         std::vector<std::int32_t> case_index;
         std::vector<std::int8_t> active;  ///< selected expert clean-active
         std::vector<double> block_rescue, expert_rescue;
-        std::vector<std::int8_t> controls;  ///< number of controls drawn (0: the layer had no other clean-active expert)
-        std::vector<double> control_mean, spec;  ///< NaN where no control exists
-        std::vector<std::int32_t> control_expert;  ///< (n, controls.random), -1 where fewer
+        std::vector<std::int8_t> controls;         ///< number of controls drawn
+        std::vector<double> control_mean, spec;    ///< NaN where no control exists
+        std::vector<std::int32_t> control_expert;  ///< (n, controls.random) in the order drawn, -1 where fewer
     } validation;
 
-    /// Table 1 and the lines beside it: name, Summary.
+    /// Table 1 and the lines beside it: name, Summary over validation cases.
     struct Line {
-        std::string name;     ///< layer_rescue, expert_rescue, spec, expert_rescue_active, spec_active, ...
+        std::string name;  ///< layer_rescue, expert_rescue, spec, expert_rescue_active, spec_active, control_mean,
+                           ///< coalition_clean, coalition_union; the last two where their rows exist
         std::string meaning;
         Summary summary;
     };
     std::vector<Line> table1;
 
-    std::int32_t selected_layer = -1;   ///< -1: no block rows or no discovery case; then `note` says so
-    std::int32_t selected_expert = -1;  ///< -1: no recurrent expert; then `note` says so
-    std::string note;                   ///< what could not be done, in words; empty if everything could
+    std::int32_t discovery_cases = 0, validation_cases = 0;
+    std::int32_t selected_layer = -1;           ///< -1: no block rows or no discovery case; then `note` says so
+    std::int32_t selected_expert = -1;          ///< -1: no expert rows or no recurrent expert; then `note` says so
+    std::int32_t selected_by_active_mean = -1;  ///< the recurrent expert with the highest mean over its active cases
+    std::string note;                           ///< what could not be done, in words; empty if everything could
 };
 
 /// Selects on discovery, tests on validation. `cases` are all scanned cases in scan order; `experts` is E.
+/// Error(data) names the table, column and line of an index out of range, a rescue that is not finite, or a missing
+/// clean routing line.
 Study run_study(const Config& config, const std::vector<Case>& cases, const RoutingTable& routing, const RowTable& rows,
                 std::int32_t experts);
 
-/// The study as the tables of /results: summary, layers, candidates, heatmap, validation, table1.
+/// The study as the tables of /results: summary (attributes only: selections, rules, note), layers, candidates, heatmap,
+/// validation, table1.
 std::vector<ResultTable> result_tables(const Study& study, const Config& config);
 
 }  // namespace moesweep
