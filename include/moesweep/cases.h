@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "moesweep/config.h"
@@ -12,14 +13,20 @@ namespace moesweep {
 
 /// One CounterFact record (ROME layout).
 struct Fact {
-    std::int64_t case_id;
-    std::string relation, subject;
-    std::string prompt;  ///< with the subject filled in
-    std::string true_text, foil_text;
+    std::int64_t case_id = 0;     ///< within +-2^62, so that a seed can be added
+    std::string relation;         ///< relation_id, empty where the file has null
+    std::string subject;
+    std::string prompt;           ///< with the subject filled in
+    std::string true_text, foil_text;  ///< target_true and target_new, without blanks around them
+    std::int32_t subject_offset = 0;   ///< where the subject begins in the prompt, in code points
 };
 
+/// The number of Unicode code points of a valid UTF-8 text.
+std::int32_t code_points(std::string_view text);
+
 /// Reads CounterFact's JSON. Error(data) names the file, the record (index and case_id) and the field that is missing,
-/// empty, of the wrong type, or a prompt without exactly one "{}"; also a repeated case_id and an empty file.
+/// empty, of the wrong type, or a prompt without exactly one "{}"; also a repeated case_id and a file without records;
+/// JSON broken at a byte by that byte.
 std::vector<Fact> read_facts(const std::filesystem::path& path);
 
 /// The order in which records are scanned: random.Random(seed).shuffle(list(range(n))).
@@ -52,14 +59,17 @@ struct Case {
     double delta_clean = 0, delta_noised = 0;  ///< logit(true) - logit(foil) at the last token; 0 where no run was made
 };
 
-/// Tokenizes a fact by the rules of `config` (object_token, bos). Never a model: the margins are judged later.
+/// Tokenizes a fact by the rules of `config` (object_token, bos). Never a model: the margins are judged later. A token
+/// belongs to the subject if its characters overlap the subject's. Error(data) for bos = yes without any BOS token.
 Case make_case(const Tokenizer& tokenizer, const Config& config, const Fact& fact, std::int32_t record);
 
-/// Judges the two deltas of a case that still is `usable` by cases.clean_margin and cases.noise_drop.
+/// Judges the two deltas of a case that still is `usable` by cases.clean_margin and cases.noise_drop; NaN passes neither.
 Status judge_margins(const Config::Cases& rules, double delta_clean, double delta_noised);
 
-/// Splits the usable cases among `cases` (scan order): a fresh random.Random(seed).shuffle of them; the first
-/// `discovery` are discovery, the others validation.
+/// Indices of the usable cases (given in scan order) in the order of the split: a fresh random.Random(seed).shuffle.
+std::vector<std::size_t> split_order(const std::vector<Case>& cases, std::int64_t seed);
+
+/// Splits the usable cases: the first `discovery` of split_order are discovery, the others validation.
 void split_cases(std::vector<Case>& cases, std::int64_t seed, std::int64_t discovery);
 
 }  // namespace moesweep

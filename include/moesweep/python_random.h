@@ -21,11 +21,11 @@ class PythonRandom {
         for (std::size_t i = items.size(); i-- > 1;) std::swap(items[i], items[below(i + 1)]);
     }
 
-    /// The indices that sample(range(n), k) returns; k <= n.
+    /// What sample(range(n), k) returns; k <= n.
     std::vector<std::size_t> sample(std::size_t n, std::size_t k);
 
   private:
-    std::uint32_t bits(int k);  // getrandbits(k), 1 <= k <= 32
+    std::uint64_t bits(int k);  // getrandbits(k), 1 <= k <= 64
     std::mt19937 engine_;
 };
 
