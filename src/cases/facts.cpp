@@ -84,7 +84,7 @@ class Record {
     void fill_prompt(Fact& fact, const std::string& pattern) const {
         const std::size_t slot = pattern.find("{}");
         if (slot == pattern.npos || pattern.find("{}", slot + 2) != pattern.npos)
-            refuse("requested_rewrite.prompt: expected exactly one {{}} for the subject, got \"{}\"", pattern);
+            refuse("requested_rewrite.prompt: expected exactly one {{}} for the subject, got {}", shown(pattern));
         fact.prompt = pattern.substr(0, slot) + fact.subject + pattern.substr(slot + 2);
         fact.subject_offset = code_points(std::string_view(pattern).substr(0, slot));
     }
