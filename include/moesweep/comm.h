@@ -3,11 +3,17 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "moesweep/error.h"
 
 namespace moesweep {
+
+/// An Error that every rank throws alike: nobody needs to be ended by force.
+class SharedError : public Error {
+    using Error::Error;
+};
 
 class Comm {
   public:
@@ -21,12 +27,14 @@ class Comm {
     int size() const { return size_; }
     bool root() const { return rank_ == 0; }
 
-    /// Runs `step`, which must not communicate, on every rank; if it throws Error anywhere, every rank throws the Error
-    /// of the lowest rank that failed, so that all leave by the same door and one of them speaks.
+    /// Runs `step`, which must not communicate, on every rank; if it throws anywhere, every rank throws the error of
+    /// the lowest rank that failed as a SharedError, so that all leave by the same door and one of them speaks.
     void together(const std::function<void()>& step) const;
 
     /// Root's text, everywhere.
     std::string broadcast(const std::string& text) const;
+    /// All ranks' texts in rank order.
+    std::vector<std::string> gather_all(const std::string& text) const;
     /// All ranks' values in rank order; counts may differ.
     std::vector<double> gather_all(std::span<const double> values) const;
     /// True if it is true on any rank.

@@ -8,6 +8,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -34,6 +35,7 @@ struct PassPlan {
     Config::Sweep sweep;        ///< which rows
     Vectors vectors = Vectors::none;
     bool routing = true;        ///< keep the routing of the base runs
+    std::function<void(std::int64_t layer, std::int64_t rows)> on_layer = {};  ///< called after each layer with its rows
 };
 
 /// Results in the order of the cases given.

@@ -44,15 +44,24 @@ void Comm::together(const std::function<void()>& step) const {
     } catch (const Error& error) {
         code = static_cast<int>(error.code());
         message = error.what();
+    } catch (const std::exception& error) {
+        code = static_cast<int>(Exit::internal);
+        message = error.what();
     }
     int first = code == 0 ? size_ : rank_;  // the lowest rank that failed
     check(MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD), "MPI_Allreduce");
     if (first == size_) return;
     check(MPI_Bcast(&code, 1, MPI_INT, first, MPI_COMM_WORLD), "MPI_Bcast");
-    throw Error(static_cast<Exit>(code), broadcast_from(first, message, rank_));
+    throw SharedError(static_cast<Exit>(code), broadcast_from(first, message, rank_));
 }
 
 std::string Comm::broadcast(const std::string& text) const { return broadcast_from(0, text, rank_); }
+
+std::vector<std::string> Comm::gather_all(const std::string& text) const {
+    std::vector<std::string> all;
+    for (int rank = 0; rank < size_; ++rank) all.push_back(broadcast_from(rank, text, rank_));
+    return all;
+}
 
 std::vector<double> Comm::gather_all(std::span<const double> values) const {
     const int mine = static_cast<int>(values.size());

@@ -28,6 +28,7 @@ class Pass {
                 apply_moe(l, layer);
             else
                 hidden_ = hidden_ + feed_forward(*layer.dense, rms_norm(hidden_, layer.post_attention_norm, config_.rms_norm_eps));
+            if (plan_.on_layer) plan_.on_layer(l, hidden_.size(0) - first_row_);
         }
         return recorder_.finish(score());
     }

@@ -1,0 +1,37 @@
+// The commands of the program, one file each.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "moesweep/comm.h"
+#include "moesweep/config.h"
+
+namespace moesweep {
+
+/// A command with its arguments, as the command line gives them.
+struct CommandLine {
+    std::string command;
+    std::vector<std::string> arguments;  ///< positional
+    std::vector<std::string> overrides;  ///< "section.key=value"
+    bool help = false, version = false, dry_run = false, print_config = false, pieces = false;
+
+    /// The one positional argument that a command needs. Error(usage) says what is missing or too much.
+    const std::string& only_argument(const char* what) const;
+};
+
+/// Error(usage) for an unknown command or option.
+CommandLine parse_command_line(int argc, const char* const* argv);
+std::string help_text(const std::string& command);
+
+/// moesweep trace CONFIG: scans, sweeps, merges. Every rank calls it.
+Exit trace(const CommandLine& line, const Comm& comm);
+/// moesweep plan CONFIG = trace --dry-run: says what a run would cost.
+void plan(const Config& config);
+/// moesweep merge RUN: builds sweep.h5 from finished units.
+void merge(const CommandLine& line);
+/// moesweep inspect MODEL: geometry, and tensors missing or unexpected.
+void inspect(const CommandLine& line);
+/// moesweep tokenize MODEL TEXT...: a line of ids per text.
+void tokenize(const CommandLine& line);
+
+}  // namespace moesweep

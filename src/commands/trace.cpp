@@ -1,0 +1,117 @@
+#include <hdf5.h>
+#include <unistd.h>
+
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <ctime>
+#include <fmt/ranges.h>
+#include <torch/headeronly/version.h>
+
+#include "commands.h"
+#include "moesweep/protocol.h"
+#include "moesweep/version.h"
+
+namespace moesweep {
+namespace {
+
+std::string now() {
+    const std::time_t t = std::time(nullptr);
+    char text[32];
+    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&t));
+    return text;
+}
+
+std::string host_name() {
+    char name[256] = "";
+    gethostname(name, sizeof name - 1);
+    return name;
+}
+
+/// What a run was made by: the part of sweep.h5 that two runs of the same data need not share.
+Attributes provenance(const CommandLine& line, const Config& config, const Comm& comm, const std::string& started) {
+    return {{"command", line.command + " " + fmt::format("{}", fmt::join(line.arguments, " "))},
+            {"overrides", fmt::format("{}", fmt::join(line.overrides, " "))},
+            {"config", to_ini(config)},
+            {"ranks", std::to_string(comm.size())},
+            {"hosts", fmt::format("{}", fmt::join(comm.gather_all(host_name()), " "))},
+            {"started", started},
+            {"merged", now()},
+            {"moesweep", version},
+            {"torch", TORCH_VERSION},
+            {"hdf5", H5_VERS_INFO}};
+}
+
+void print_summary(const Study& study, const Store& store, Progress& progress) {
+    if (study.selected_layer >= 0) progress.say(fmt::format("selected layer {}", study.selected_layer));
+    if (study.selected_expert >= 0) progress.say(fmt::format("selected expert {}", study.selected_expert));
+    for (const auto& line : study.table1) {
+        if (line.summary.n == 0) continue;
+        progress.say(fmt::format("  {:<24} {:+.3f} [{:+.3f}, {:+.3f}]  n {}  p {:.4f}", line.name, line.summary.mean,
+                                 line.summary.ci.low, line.summary.ci.high, line.summary.n, line.summary.p));
+    }
+    if (!study.note.empty()) progress.say(study.note);
+    progress.say(fmt::format("wrote {}", (store.folder() / "sweep.h5").string()));
+}
+
+}  // namespace
+
+Exit trace(const CommandLine& line, const Comm& comm) {
+    const std::string started = now();
+    at::set_num_threads(1);  // a rank is one thread; more ranks use more cores
+    stop_requested();        // listen from here on
+
+    // 1. The configuration
+    Config config;
+    comm.together([&] { config = load_config(line.only_argument("a configuration file"), line.overrides); });
+    if (line.print_config) {
+        if (comm.root()) fmt::print("{}", to_ini(config));
+        return Exit::done;
+    }
+    if (line.dry_run) {
+        comm.together([&] { if (comm.root()) plan(config); });
+        return Exit::done;
+    }
+
+    // 2. What the run reads: model, tokenizer, facts
+    std::optional<Inputs> inputs;
+    comm.together([&] { inputs = open_inputs(config); });
+
+    // 3. The run's folder, which belongs to this configuration and to these inputs
+    if (config.run.out.empty()) throw SharedError(Exit::usage, "run.out: required, set it in the configuration or as --run.out=...");
+    const Store store(config.run.out);
+    Progress progress(comm.root(), config.run.progress);
+    Attributes meta;
+    comm.together([&] {
+        if (!comm.root()) return;
+        const Identity identity = identify(config, *inputs);
+        store.open(config, identity);
+        meta = describe(config, *inputs, identity);
+    });
+    comm.together([&] { if (config.run.log) progress.log_to(store.folder() / "log", comm.rank()); });
+
+    // 4. The scan: which cases are usable
+    std::optional<Scan> done;
+    comm.together([&] { done = store.read_scan(); });
+    if (!done) {
+        std::vector<Case> cases = scan(config, *inputs, comm, progress);
+        if (cases.empty() && comm.any(stop_requested())) return Exit::stopped;
+        done = Scan{std::move(cases), meta};
+        comm.together([&] { if (comm.root()) store.write_scan(*done); });
+    }
+    progress.say(fmt::format("{} records scanned, {} cases usable", done->cases.size(), usable_cases(done->cases).size()));
+
+    // 5. The sweep, unit by unit
+    const bool finished = sweep_units(config, *inputs, done->cases, store, comm, progress);
+    if (comm.any(!finished)) {
+        progress.say("stopped; the same command goes on");
+        return Exit::stopped;
+    }
+    progress.end();
+
+    // 6. One file, with the study's results
+    const Attributes made_by = provenance(line, config, comm, started);
+    comm.together([&] { if (comm.root()) print_summary(merge_run(config, store, made_by), store, progress); });
+    return Exit::done;
+}
+
+}  // namespace moesweep

@@ -1,0 +1,58 @@
+#include "moesweep/files.h"
+#include "moesweep/protocol.h"
+#include "moesweep/version.h"
+
+namespace moesweep {
+namespace {
+
+void require(const std::string& value, const char* key) {
+    if (value.empty()) fail(Exit::usage, "{}: required, set it in the configuration or as --{}=...", key, key);
+}
+
+std::vector<bool> patched_layers(const Config& config, const ModelConfig& model) {
+    std::vector<bool> patched(static_cast<std::size_t>(model.num_hidden_layers));
+    for (const int layer : parse_layers(config.sweep.layers, static_cast<int>(model.num_hidden_layers)))
+        patched[static_cast<std::size_t>(layer)] = model.is_moe[static_cast<std::size_t>(layer)];
+    return patched;
+}
+
+}  // namespace
+
+Inputs open_inputs(const Config& config) {
+    require(config.model.path, "model.path");
+    require(config.cases.path, "cases.path");
+    ModelConfig model = read_model_config(config.model.path);
+    Inputs inputs{model, Tokenizer(config.model.path), read_facts(config.cases.path), {}, nullptr, patched_layers(config, model)};
+    inputs.order = scan_order(inputs.facts.size(), config.cases.seed);
+    inputs.weights = std::make_unique<Weights>(config.model.path, model, config.model.precision);
+    inputs.sigma = config.noise.scale * inputs.weights->embedding_std();
+    return inputs;
+}
+
+Identity identify(const Config& config, const Inputs& inputs) {
+    std::string lines;
+    for (const auto& file : inputs.weights->checkpoint().files())
+        lines += fmt::format("{}  {}\n", sha256_file(file), file.filename().string());
+    return {sha256(lines), sha256_file(std::filesystem::path(config.model.path) / "tokenizer.json"), sha256_file(config.cases.path)};
+}
+
+Attributes describe(const Config& config, const Inputs& inputs, const Identity& identity) {
+    const ModelConfig& m = inputs.model;
+    Attributes meta = {{"version", version}, {"model_type", m.model_type}};
+    for (const auto& [key, value] : {std::pair{"num_hidden_layers", m.num_hidden_layers}, {"hidden_size", m.hidden_size},
+                                     {"num_attention_heads", m.num_attention_heads}, {"num_key_value_heads", m.num_key_value_heads},
+                                     {"num_experts", m.num_experts}, {"num_experts_per_tok", m.num_experts_per_tok},
+                                     {"moe_intermediate_size", m.moe_intermediate_size}, {"vocab_size", m.vocab_size}})
+        meta.emplace_back(key, std::to_string(value));
+    const auto bos = config.model.bos == Bos::no    ? std::nullopt
+                     : config.model.bos == Bos::yes ? inputs.tokenizer.bos()
+                                                    : inputs.tokenizer.default_bos();
+    meta.emplace_back("bos", bos ? std::to_string(*bos) : "none");
+    meta.emplace_back("sigma", fmt::format("{}", inputs.sigma));
+    meta.emplace_back("weights_sha256", identity.weights_sha256);
+    meta.emplace_back("tokenizer_sha256", identity.tokenizer_sha256);
+    meta.emplace_back("facts_sha256", identity.facts_sha256);
+    return meta;
+}
+
+}  // namespace moesweep
