@@ -19,25 +19,31 @@ struct Encoding {
 
 class Tokenizer {
   public:
-    /// Reads MODEL/tokenizer.json. Error(data) names the file and the field that is missing or of an unsupported kind.
+    /// Reads MODEL/tokenizer.json. Error(data) names the file and the byte where its JSON is broken, or the field that is
+    /// missing, malformed or of an unsupported kind.
     explicit Tokenizer(const std::filesystem::path& model_folder);
     ~Tokenizer();
     Tokenizer(Tokenizer&&) noexcept;
     Tokenizer& operator=(Tokenizer&&) noexcept;
 
-    /// The ids of a UTF-8 text without special tokens around it. Error(data) if the text is not valid UTF-8.
+    /// The ids of a UTF-8 text without special tokens around it; a literal "<s>" in it is the token <s>. Ids and spans are
+    /// those of the `tokenizers` package's encode(text, add_special_tokens=False). Error(data) if the text is not valid
+    /// UTF-8 or has a character without a token in a vocabulary without an unknown token.
     Encoding encode(std::string_view text) const;
 
     /// The id that stands for a word following a space: of " X" in byte-level BPE, of "X" where the normaliser prepends
-    /// a space itself (SentencePiece). Empty when that is not exactly one token.
+    /// a space itself (SentencePiece). Empty when that is not exactly one token, or the unknown token.
     std::optional<std::int32_t> single_token_after_space(std::string_view word) const;
 
     /// The id of the bare word when it is one token. In the SentencePiece kind: the piece without its space mark.
     std::optional<std::int32_t> single_token_bare(std::string_view word) const;
 
     /// The BOS id that the tokenizer's post-processor prepends by default, empty if it prepends none (model.bos = auto).
+    /// Error(data) if it prepends several tokens.
     std::optional<std::int32_t> default_bos() const;
-    /// The BOS token's id, by the post-processor, tokenizer_config.json's bos_token or config.json (model.bos = yes).
+    /// The BOS token's id (model.bos = yes): by the post-processor if it prepends one token, else by the model folder's
+    /// tokenizer_config.json (bos_token) or config.json (bos_token_id), which are read now; empty if none names one.
+    /// Error(data) if they are broken or name no token.
     std::optional<std::int32_t> bos() const;
 
     /// A token's piece as it stands in the vocabulary. id must be in [0, size()).

@@ -1,0 +1,145 @@
+#include "definition.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "field.h"
+#include "moesweep/files.h"
+
+namespace moesweep::text {
+namespace {
+
+Bpe::Vocabulary read_vocabulary(const Field& field) {
+    Bpe::Vocabulary vocabulary;
+    vocabulary.reserve(field.object().size());
+    for (const auto& [piece, id] : field.object().items()) vocabulary.emplace(piece, field.child(id, piece).id());
+    if (vocabulary.empty()) field.refuse("at least one token");
+    return vocabulary;
+}
+
+/// A merge's two pieces, from ["a", "b"] or "a b".
+std::pair<std::string, std::string> read_pair(const Field& merge) {
+    const Json& json = merge.json();
+    if (json.is_array() && json.size() == 2 && json[0].is_string() && json[1].is_string()) return {json[0], json[1]};
+    if (json.is_string()) {
+        const std::string& text = merge.string();
+        const std::size_t space = text.find(' ');
+        if (space != std::string::npos && text.find(' ', space + 1) == std::string::npos)
+            return {text.substr(0, space), text.substr(space + 1)};
+    }
+    merge.refuse("two pieces, as a list or separated by a space");
+}
+
+void read_merges(const Field& field, Bpe& bpe) {
+    if (!field.json().is_array()) field.refuse("a list");
+    bpe.merges.reserve(field.json().size());
+    std::int32_t rank = 0;
+    for (const Json& json : field.json()) {
+        const Field merge = field.child(json, std::to_string(rank));
+        const auto [left, right] = read_pair(merge);
+        const auto id_of = [&](const std::string& piece) {
+            const auto id = bpe.find(piece);
+            if (!id) merge.refuse(fmt::format("pieces of the vocabulary ('{}' is none)", piece));
+            return *id;
+        };
+        // Of a pair that is listed twice the last rank counts, as in the reference.
+        bpe.merges.insert_or_assign(Bpe::pair_key(id_of(left), id_of(right)), Bpe::Merge{rank, id_of(left + right)});
+        ++rank;
+    }
+}
+
+Bpe read_model(const Field& model) {
+    if (model.at("type").string() != "BPE") model.at("type").refuse("BPE");
+    for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"})
+        if (!model.text_or(affix, "").empty()) model.at(affix).refuse("none (it is not supported)");
+    const auto dropout = model.find("dropout");
+    if (dropout && dropout->json() != 0.0) dropout->refuse("none (tokens must not be random)");
+
+    Bpe bpe;
+    bpe.vocabulary = read_vocabulary(model.at("vocab"));
+    read_merges(model.at("merges"), bpe);
+    bpe.fuse_unknown = model.flag("fuse_unk", false);
+    bpe.byte_fallback = model.flag("byte_fallback", false);
+    bpe.ignore_merges = model.flag("ignore_merges", false);
+    if (const auto unknown = model.find("unk_token")) {
+        bpe.unknown = bpe.find(unknown->string());
+        if (!bpe.unknown) unknown->refuse("a piece of the vocabulary");
+    }
+    return bpe;
+}
+
+std::vector<AddedToken> read_added_tokens(const Field& list, const Bpe& bpe) {
+    std::vector<AddedToken> tokens;
+    for (const Field& item : list.items()) {
+        AddedToken token{.content = item.at("content").string(),
+                         .id = item.at("id").id(),
+                         .single_word = item.flag("single_word", false),
+                         .lstrip = item.flag("lstrip", false),
+                         .rstrip = item.flag("rstrip", false),
+                         .normalized = item.flag("normalized", true)};
+        if (token.content.empty()) item.at("content").refuse("a non-empty string");
+        const auto in_vocabulary = bpe.find(token.content);
+        if (in_vocabulary && *in_vocabulary != token.id)
+            item.at("id").refuse(fmt::format("{}, the id of '{}' in model.vocab", *in_vocabulary, token.content));
+        tokens.push_back(std::move(token));
+    }
+    return tokens;
+}
+
+bool is_token(const Definition& definition, std::int32_t id) {
+    const auto added = [&](const AddedToken& token) { return token.id == id; };
+    const auto in_vocabulary = [&](const auto& entry) { return entry.second == id; };
+    return std::any_of(definition.added.begin(), definition.added.end(), added) ||
+           std::any_of(definition.bpe.vocabulary.begin(), definition.bpe.vocabulary.end(), in_vocabulary);
+}
+
+constexpr const char* a_token = "a token of tokenizer.json";
+
+}  // namespace
+
+std::optional<std::int32_t> Definition::find(std::string_view piece) const {
+    const auto token =
+        std::find_if(added.begin(), added.end(), [&](const AddedToken& t) { return t.content == piece; });
+    return token == added.end() ? bpe.find(piece) : token->id;
+}
+
+Definition read_definition(const std::filesystem::path& path) {
+    Definition definition;
+    definition.file = path.string();
+    const Json json = parse_json(read_file(path), definition.file);
+    const Field root(definition.file, json);
+    definition.bpe = read_model(root.at("model"));
+    if (const auto list = root.find("added_tokens")) definition.added = read_added_tokens(*list, definition.bpe);
+    if (const auto stage = root.find("normalizer")) read_normalizer(*stage, definition.normalizer);
+    if (const auto stage = root.find("pre_tokenizer")) read_pre_tokenizer(*stage, definition.pre_tokenizer);
+    if (const auto stage = root.find("post_processor")) {
+        read_post_processor(*stage, definition.post_processor);
+        for (const std::int32_t id : definition.post_processor.prefix)
+            if (!is_token(definition, id)) stage->refuse(fmt::format("{} in front (id {} is none)", a_token, id));
+    }
+    return definition;
+}
+
+std::optional<std::int32_t> read_bos(const std::filesystem::path& model_folder, const Definition& definition) {
+    if (const auto path = model_folder / "tokenizer_config.json"; std::filesystem::exists(path)) {
+        const std::string file = path.string();
+        const Json json = parse_json(read_file(path), file);
+        if (const auto bos = Field(file, json).find("bos_token")) {
+            const std::string& content = bos->json().is_object() ? bos->at("content").string() : bos->string();
+            const auto id = definition.find(content);
+            if (!id) bos->refuse(a_token);
+            return id;
+        }
+    }
+    if (const auto path = model_folder / "config.json"; std::filesystem::exists(path)) {
+        const std::string file = path.string();
+        const Json json = parse_json(read_file(path), file);
+        if (const auto bos = Field(file, json).find("bos_token_id")) {
+            if (!is_token(definition, bos->id())) bos->refuse(a_token);
+            return bos->id();
+        }
+    }
+    return {};
+}
+
+}  // namespace moesweep::text
