@@ -103,8 +103,8 @@ def heatmap(table, layer, expert):
         axes.add_patch(plt.Rectangle((expert - 0.5, y - 0.5), 1, 1, fill=False, ec=INK, lw=1.4))
         if not few:
             axes.annotate(f"L{layer} E{expert}", (expert, y), xytext=(0, -9 if y < shown / 2 else 9),
-                          textcoords="offset points", ha="center", va="top" if y < shown / 2 else "bottom", fontsize=8.5, color=INK,
-                          bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": "none", "alpha": 0.85})
+                          textcoords="offset points", ha="center", va="top" if y < shown / 2 else "bottom",
+                          fontsize=8.5, color=INK, bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": "none", "alpha": 0.85})
     axes.spines[:].set_visible(False)
     axes.set(xlabel="expert", ylabel="layer")
     bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=30)

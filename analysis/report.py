@@ -61,7 +61,8 @@ def make_report(path):
     page = environment.get_template("report.html.j2").render(
         run=run, paper=paper, answer=[sentence for sentence in tables.answer(run) if sentence],
         figures=draw(run, paper, folder), csv=write_csv(run, listed, paper, folder), table1=tables.table1(run, paper),
-        facts=tables.facts(run), statuses=tables.status_counts(run), recurrence=run.config.get("select", "recurrence", fallback="?"),
+        facts=tables.facts(run), statuses=tables.status_counts(run),
+        recurrence=run.config.get("select", "recurrence", fallback="?"),
         candidates=run.results["candidates"].sort_values(["discovery_active", "expert"], ascending=[False, True]).head(12),
         rules=[text for name, text in run.summary.items() if name.startswith("rule_")], note=run.summary.get("note", ""),
         cases=listed[listed.split != "none"])

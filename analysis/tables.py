@@ -88,10 +88,10 @@ def facts(run):
                           f"{meta.get('num_experts')} experts, top-{meta.get('num_experts_per_tok')}, "
                           f"vocabulary {run.number('vocab_size') or 0:,}"),
              ("Precision, BOS", f"{meta.get('precision')}, {meta.get('bos')}"),
-             ("Noise", f"σ = {meta.get('sigma')} ({config.get('noise', 'scale', fallback='?')} × the embedding matrix's "
-                       "standard deviation)"),
+             ("Noise", f"σ = {float(meta.get('sigma', 'nan')):.6g} ({config.get('noise', 'scale', fallback='?')} × the "
+                       "embedding matrix's standard deviation)"),
              ("Rows", ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in run.rows.kind.value_counts().items()
-                                if count)),
+                                if count) or "none"),
              ("moesweep", meta.get("version", "?"))]
     return lines + [(f"SHA-256 of {part}", meta[f"{part}_sha256"]) for part in ("weights", "tokenizer", "facts")
                     if f"{part}_sha256" in meta]
@@ -116,7 +116,7 @@ def answer(run):
         return said + [note]
     alone = lines.loc["expert_rescue"]
     routed = int(run.results["validation"].active.sum())
-    share = f", {alone['mean'] / block['mean']:.0%} of the block’s" if block.ci_low > 0 else ""
+    share = f", {alone['mean'] / block['mean']:.0%} of the block’s" if block.ci_low > 0 and alone["mean"] > 0 else ""
     said.append(f"Expert {expert} alone returns {estimate(alone)}{share}; the "
                 f"router picks it in {routed} of these cases.")
     spec = lines.loc["spec"]

@@ -58,8 +58,7 @@ void choose_expert(const Run& run, Study& study) {
     const auto layer = study.selected_layer;
     study.candidates = rank_candidates(run, layer);
     if (!run.has_expert_rows(layer)) {
-        add_note(study,
-                 fmt::format("Layer {} has no expert rows (sweep.experts = none): no expert is selected.", layer));
+        add_note(study, fmt::format("Layer {} has no expert rows: no expert is selected.", layer));
         return;
     }
     study.selected_expert = select_expert(study.candidates, study.candidates.discovery_rescue);
@@ -131,9 +130,8 @@ Study run_study(const Config& config, const std::vector<Case>& cases, const Rout
     study.heatmap = map_experts(run);
     study.selected_layer = select_layer(study.layers);
     if (study.selected_layer < 0) {
-        add_note(study, study.layers.layer.empty()
-                            ? "There are no block rows (sweep.blocks = no): no layer is selected."
-                            : "No discovery case: no layer is selected.");
+        add_note(study, study.layers.layer.empty() ? "There are no block rows: no layer is selected."
+                                                   : "No discovery case: no layer is selected.");
         return study;
     }
     choose_expert(run, study);

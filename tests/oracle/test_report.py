@@ -110,6 +110,14 @@ def test_the_page_says_what_was_selected_and_by_which_rules(page):
     assert re.search(r"64\s+usable", page)
 
 
+def test_another_choice_by_the_active_mean_is_said(tmp_path, page):
+    assert "would be selected" not in page
+    Synthetic(usable=16).write(tmp_path)
+    with h5py.File(tmp_path / "sweep.h5", "a") as file:
+        file["results/summary"].attrs["selected_by_active_mean"] = "7"
+    assert "By the mean over its active cases alone, expert 7 would be selected." in made(tmp_path)
+
+
 def test_texts_are_escaped(page):
     assert "&lt;b&gt;lies&lt;/b&gt; &amp; lives in" in page and "Österreich" in page
 
