@@ -1,4 +1,5 @@
 #include "commands.h"
+#include "moesweep/files.h"
 #include "moesweep/protocol.h"
 #include "moesweep/version.h"
 
@@ -6,9 +7,18 @@ namespace moesweep {
 
 void merge(const CommandLine& line) {
     const Store store(line.only_argument("a run folder"));
-    Config config = load_config((store.folder() / "config.ini").string(), line.overrides);
-    for (const auto& [key, value] : settings(parse_config(to_ini(config), "")))
-        (void)key, (void)value;
+    const std::string file = (store.folder() / "config.ini").string();
+    const Config config = load_config(file, line.overrides);
+    if (line.print_config) {
+        fmt::print("{}", to_ini(config));
+        return;
+    }
+    const auto of_run = settings(parse_config(read_file(file), file)), wanted = settings(config);
+    for (std::size_t i = 0; i < of_run.size(); ++i)
+        if (is_identity(of_run[i].key) && of_run[i].value != wanted[i].value)
+            fail(Exit::other_run, "{}: {}: the units were computed with {}, not {}", store.folder().string(), of_run[i].key,
+                 of_run[i].value, wanted[i].value);
+
     const Study study = merge_run(config, store, {{"command", "merge"}, {"moesweep", version}});
     fmt::print("wrote {}\n", (store.folder() / "sweep.h5").string());
     if (!study.note.empty()) fmt::print("{}\n", study.note);

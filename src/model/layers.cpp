@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
 #include <limits>
 
 namespace moesweep {
@@ -52,12 +53,18 @@ at::Tensor feed_forward(const Mlp& mlp, const at::Tensor& x) {
 }
 
 Rotary::Rotary(const ModelConfig& config, std::int64_t length, at::ScalarType dtype) {
-    const auto dim = static_cast<double>(config.rotary_dim);
-    const at::Tensor exponents = at::arange(0, config.rotary_dim, 2, at::kDouble) / -dim;
-    const at::Tensor frequencies = at::pow(config.rope_theta, exponents);
-    const at::Tensor angles = at::arange(length, at::kDouble).unsqueeze(1) * frequencies.unsqueeze(0);
-    cos = angles.cos().to(dtype);
-    sin = angles.sin().to(dtype);
+    // Element by element: a table's entry must not depend on the table's length (see route).
+    const std::int64_t half = config.rotary_dim / 2;
+    const at::Tensor cosines = at::empty({length, half}, at::kDouble), sines = at::empty_like(cosines);
+    for (std::int64_t position = 0; position < length; ++position) {
+        for (std::int64_t i = 0; i < half; ++i) {
+            const double frequency = std::pow(config.rope_theta, -2.0 * double(i) / double(config.rotary_dim));
+            cosines.data_ptr<double>()[position * half + i] = std::cos(double(position) * frequency);
+            sines.data_ptr<double>()[position * half + i] = std::sin(double(position) * frequency);
+        }
+    }
+    cos = cosines.to(dtype);
+    sin = sines.to(dtype);
 }
 
 at::Tensor Rotary::rotate(const at::Tensor& x, const at::Tensor& positions) const {
@@ -69,8 +76,9 @@ at::Tensor Rotary::rotate(const at::Tensor& x, const at::Tensor& positions) cons
 
 Routing route(const MoeWeights& moe, const ModelConfig& config, const at::Tensor& x) {
     const std::int64_t K = config.num_experts_per_tok, E = config.num_experts, N = x.size(0);
-    const at::Tensor logits = project(x, moe.router);
-    const at::Tensor scores = config.router == Router::softmax ? at::softmax(logits, -1) : at::sigmoid(logits);
+    // The scores of whole tiles: ATen computes the odd elements at the end of a tensor by another exp than the others.
+    const at::Tensor logits = multiply_tiles(pad_rows(x), moe.router);
+    const at::Tensor scores = (config.router == Router::softmax ? at::softmax(logits, -1) : at::sigmoid(logits)).narrow(0, 0, N);
     at::Tensor choice = scores;  // what the selection compares: biased and restricted to groups, never used as a weight
     if (moe.correction_bias.defined()) choice = choice + moe.correction_bias;
     if (config.topk_group < config.n_group) {
