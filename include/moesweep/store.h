@@ -1,5 +1,13 @@
-// The run's folder: config.ini, cases.h5 (the scan), units/NNNNNN.h5, and the merged sweep.h5 (DESIGN section 6).
-// A file is there and complete, or it is not there. Every HDF5 return code is checked.
+// The run's folder (DESIGN section 6). A file is there and complete, or it is not there. Every HDF5 return code is checked.
+//
+//     config.ini      the effective configuration, every key; rewritten when a key changes that may change
+//     identity.ini    the keys that may not (is_identity) and the SHA-256 of weights, tokenizer and facts, one
+//                     `key = value` a line; its own SHA-256 stands as attribute "identity" in cases.h5 and every unit
+//     cases.h5        the finished scan: /meta and /cases
+//     units/NNNNNN.h5 attributes unit, case_begin, case_end; /routing, /rows, /vectors of one block of cases
+//     sweep.h5        the merged file that people read
+//
+// One thread of a process may use a store at a time, because HDF5 is not thread-safe; processes may share one.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -18,37 +26,58 @@ struct Identity {
     std::string weights_sha256, tokenizer_sha256, facts_sha256;
 };
 
+/// The finished scan: every scanned record, and what a later merge must know of the model without opening it.
+struct Scan {
+    std::vector<Case> cases;  ///< in scan order
+    Attributes meta;          ///< for /meta of the merged file
+};
+
 /// A run folder. Cheap to copy; holds no open file.
 class Store {
   public:
     explicit Store(std::filesystem::path folder) : folder_(std::move(folder)) {}
     const std::filesystem::path& folder() const { return folder_; }
 
-    /// Opens the folder for this configuration, creating it with its config.ini when it is new. Error(other_run) names the
+    /// Opens the folder for this configuration, creating it with its config.ini when it is new, and removes what killed
+    /// attempts left half-written. One process calls it, before any other uses the store. Error(other_run) names the
     /// first identity key that differs, with the old and the new value (also weights, tokenizer, facts); Error(io) when
     /// the folder cannot be written.
     void open(const Config& config, const Identity& identity) const;
 
-    /// The finished scan, or nothing if there is none yet.
-    std::optional<std::vector<Case>> read_cases() const;
-    void write_cases(const std::vector<Case>& cases) const;
+    /// The finished scan, or nothing if there is none yet. Error(data) if it is damaged or belongs to another run.
+    std::optional<Scan> read_scan() const;
+    void write_scan(const Scan& scan) const;
 
     /// Units are numbered from 0; unit u holds the usable cases [u * run.unit, (u + 1) * run.unit) in scan order.
     std::filesystem::path unit_path(std::int64_t unit) const;
     bool has_unit(std::int64_t unit) const;
+    /// Error(io) if the file cannot be written: then there is none. Error(internal) if the tables are not as tables.h says.
     void write_unit(std::int64_t unit, const UnitTables& tables) const;
-    /// Error(data) names a unit file that is damaged or belongs to another run.
+    /// Error(data) names a unit file that is missing, damaged, or belongs to another run.
     UnitTables read_unit(std::int64_t unit) const;
     /// Units 0 .. units-1 joined in order, without their vectors.
     UnitTables read_units(std::int64_t units) const;
 
-    /// Writes sweep.h5: /meta, /provenance, /cases, /routing, /rows, /results, and /vectors copied unit by unit. The file
-    /// is written under a temporary name, reopened, read back whole and compared before it is renamed into place.
+    std::filesystem::path sweep_path() const;
+    /// Writes sweep.h5: /meta, /cases, /routing, /rows, /results, /vectors copied unit by unit, and /provenance. The file
+    /// is written under a temporary name, reopened, read back whole and compared before it is renamed into place. Two
+    /// calls with equal arguments but for `provenance` write the same bytes in every other object. Error(io), Error(data).
     void write_sweep(std::int64_t units, const std::vector<Case>& cases, const UnitTables& joined,
-                     const std::vector<ResultTable>& results, const Attributes& meta, const Attributes& provenance) const;
+                     const std::vector<ResultTable>& results, const Attributes& meta,
+                     const Attributes& provenance) const;
 
   private:
     std::filesystem::path folder_;
 };
+
+/// The data of a merged file.
+struct SweepFile {
+    std::vector<Case> cases;
+    RoutingTable routing;
+    RowTable rows;
+};
+
+/// Reads a sweep.h5. Error(data) if it is missing, damaged or its parts do not fit together.
+SweepFile read_sweep(const std::filesystem::path& path);
 
 }  // namespace moesweep

@@ -29,6 +29,7 @@ struct RoutingTable {
     std::vector<float> contribution_norm;  ///< (n, K) |c_e|
     std::vector<float> gap;               ///< selection score of rank K minus rank K+1; +inf where K = E
     std::size_t size() const { return case_index.size(); }
+    bool operator==(const RoutingTable&) const = default;
 };
 
 /// Patched rows, sorted by (case, layer, kind, expert).
@@ -42,6 +43,7 @@ struct RowTable {
     std::vector<double> delta;   ///< patched delta
     std::vector<double> rescue;  ///< delta - delta_noised (eq. 4)
     std::size_t size() const { return case_index.size(); }
+    bool operator==(const RowTable&) const = default;
 };
 
 /// Vectors of /vectors, row-major (n, width).
@@ -49,6 +51,7 @@ struct VectorTable {
     std::string name;   ///< "patch" (aligned with rows) or "output" (aligned with routing)
     std::int32_t width = 0;
     std::vector<float> values;
+    bool operator==(const VectorTable&) const = default;
 };
 
 /// What one unit of cases yields: all lines of its cases [case_begin, case_end) (indices into /cases).
@@ -57,6 +60,7 @@ struct UnitTables {
     RoutingTable routing;
     RowTable rows;
     std::vector<VectorTable> vectors;  ///< none or one
+    bool operator==(const UnitTables&) const = default;
 };
 
 /// Named texts: attributes of /meta, /provenance and of a result table.
@@ -83,18 +87,20 @@ struct ColumnInfo {
     const char* meaning;
     const char* const* enum_names = nullptr;  ///< for enum columns
     int enum_size = 0;
+    bool matrix = false;  ///< an (n, width) dataset whatever the width
 };
 
-/// Calls visit(ColumnInfo, std::vector<T>& column, int width) for each column; width > 1 is an (n, width) dataset.
+/// Calls visit(ColumnInfo, std::vector<T>& column, int width) for each column of n x width elements: an (n, width)
+/// dataset where the info says matrix or width > 1, one of n elements otherwise.
 template <class Table, class Visit>
     requires std::is_same_v<std::remove_const_t<Table>, RoutingTable>
 void columns(Table& t, Visit&& visit) {
     visit(ColumnInfo{"case", "", "index into /cases"}, t.case_index, 1);
     visit(ColumnInfo{"layer", "", "decoder layer, from 0"}, t.layer, 1);
     visit(ColumnInfo{"run", "", "clean or noised run, last position", run_names, 2}, t.run, 1);
-    visit(ColumnInfo{"expert", "", "routed experts by descending weight"}, t.expert, t.k);
-    visit(ColumnInfo{"weight", "", "routing weight w_e"}, t.weight, t.k);
-    visit(ColumnInfo{"contribution_norm", "", "Euclidean norm of c_e = w_e E_e(h)"}, t.contribution_norm, t.k);
+    visit(ColumnInfo{"expert", "", "routed experts by descending weight", nullptr, 0, true}, t.expert, t.k);
+    visit(ColumnInfo{"weight", "", "routing weight w_e", nullptr, 0, true}, t.weight, t.k);
+    visit(ColumnInfo{"contribution_norm", "", "Euclidean norm of c_e = w_e E_e(h)", nullptr, 0, true}, t.contribution_norm, t.k);
     visit(ColumnInfo{"gap", "", "selection score of rank k minus rank k+1"}, t.gap, 1);
 }
 
@@ -111,6 +117,18 @@ void columns(Table& t, Visit&& visit) {
     visit(ColumnInfo{"noised_active", "", "1 if the expert is in the noised run's top-k"}, t.noised_active, 1);
     visit(ColumnInfo{"delta", "logit", "logit(true) - logit(foil) of the patched run"}, t.delta, 1);
     visit(ColumnInfo{"rescue", "logit", "delta - delta_noised (eq. 4)"}, t.rescue, 1);
+}
+
+/// Appends the lines of `more` to `table`. Their widths must agree.
+template <class Table>
+void append(Table& table, const Table& more) {
+    std::vector<const void*> sources;  // the columns of `more`, in the order and of the types in which the next walk meets them
+    columns(more, [&](const ColumnInfo&, const auto& column, int) { sources.push_back(&column); });
+    auto source = sources.begin();
+    columns(table, [&]<class T>(const ColumnInfo&, std::vector<T>& column, int) {
+        const auto& tail = *static_cast<const std::vector<T>*>(*source++);
+        column.insert(column.end(), tail.begin(), tail.end());
+    });
 }
 
 }  // namespace moesweep

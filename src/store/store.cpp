@@ -1,1 +1,64 @@
-// filled next
+#include "moesweep/store.h"
+
+#include <string>
+
+#include "case_columns.h"
+#include "columns.h"
+#include "identity.h"
+#include "moesweep/files.h"
+
+namespace moesweep {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Removes the temporary files of attempts that were killed while they wrote. One that is gone meanwhile is no matter.
+void remove_leftovers(const fs::path& folder) {
+    std::error_code ignored;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
+        const std::string name = entry.path().filename().string();
+        if (name.starts_with('.') && name.ends_with(".tmp")) fs::remove(entry.path(), ignored);
+    }
+}
+
+}  // namespace
+
+void Store::open(const Config& config, const Identity& identity) const {
+    const fs::path identity_path = folder_ / "identity.ini", config_path = folder_ / "config.ini";
+    const std::string identity_now = identity_text(config, identity), config_now = to_ini(config);
+    const bool is_new = !fs::exists(identity_path);
+    if (!is_new) expect_same_run(folder_, read_file(identity_path), identity_now);
+
+    make_writable_folder(folder_);
+    make_writable_folder(folder_ / "units");
+    remove_leftovers(folder_);
+    remove_leftovers(folder_ / "units");
+    if (is_new) write_file_atomically(identity_path, identity_now);
+    if (!fs::exists(config_path) || read_file(config_path) != config_now)
+        write_file_atomically(config_path, config_now);
+}
+
+std::optional<Scan> Store::read_scan() const {
+    const fs::path path = folder_ / "cases.h5";
+    if (!fs::exists(path)) return std::nullopt;
+    const hdf5::File file = hdf5::File::open(path, path.string());
+    const hdf5::Node root = file.root();
+    if (read_text_attribute(root, "identity") != run_digest(folder_))
+        root.refuse("identity: belongs to another run than {}", (folder_ / "identity.ini").string());
+    return Scan{read_case_table(open_group(root, "cases")), read_attributes(open_group(root, "meta"))};
+}
+
+void Store::write_scan(const Scan& scan) const {
+    const fs::path path = folder_ / "cases.h5";
+    hdf5::File file = hdf5::File::image(path.string());
+    {
+        const hdf5::Node root = file.root();
+        write_attribute(root, "identity", run_digest(folder_));
+        const hdf5::Node meta = create_group(root, "meta");
+        for (const auto& [key, text] : scan.meta) write_attribute(meta, key, std::string_view(text));
+        write_table(create_group(root, "cases"), to_columns(scan.cases));
+    }
+    write_file_atomically(path, file.bytes());
+}
+
+}  // namespace moesweep

@@ -1,0 +1,224 @@
+// sweep.h5. One walk over the file's contents serves two hands: one that writes, and one that reads back and compares.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <functional>
+#include <variant>
+
+#include "case_columns.h"
+#include "columns.h"
+#include "moesweep/files.h"
+#include "moesweep/store.h"
+#include "unit_file.h"
+
+namespace moesweep {
+namespace {
+
+namespace fs = std::filesystem;
+using hdf5::Node;
+using hdf5::Shape;
+
+template <class Visit>
+void columns(const ResultTable& table, Visit&& visit) {
+    for (const ResultColumn& column : table.columns) {
+        const ColumnInfo info{column.name.c_str(), column.unit.c_str(), column.meaning.c_str()};
+        std::visit([&](const auto& values) { visit(info, values, column.width); }, column.values);
+    }
+}
+
+struct Writer {
+    static Node group(const Node& parent, const std::string& name) { return create_group(parent, name); }
+    static void attribute(const Node& node, const std::string& name, const std::string& text) {
+        write_attribute(node, name, std::string_view(text));
+    }
+    template <class T>
+    static void column(const Node& parent, const ColumnInfo& info, const std::vector<T>& values, int width) {
+        write_column(parent, info, values, width);
+    }
+    static Node dataset(const Node& parent, const ColumnInfo& info, hid_t type, Shape shape) {
+        return create_dataset(parent, info, type, shape);
+    }
+    static void lines(const Node& dataset, hid_t type, hsize_t first, Shape shape, const std::vector<float>& values) {
+        write_lines(dataset, type, first, shape, values.data());
+    }
+};
+
+/// Bytes are compared, so that NaN equals itself and -0 is not 0.
+template <class T>
+bool same(const std::vector<T>& a, const std::vector<T>& b) {
+    if constexpr (std::is_same_v<T, std::string>)
+        return a == b;
+    else
+        return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
+}
+
+struct Checker {
+    static void expect(bool equal, const Node& parent, const std::string& name) {
+        if (!equal)
+            fail(Exit::io, "{}: {}: reads back different from what was written", parent.source->name,
+                 parent.child(name));
+    }
+    static Node group(const Node& parent, const std::string& name) { return open_group(parent, name); }
+    static void attribute(const Node& node, const std::string& name, const std::string& text) {
+        expect(read_text_attribute(node, name) == text, node, name);
+    }
+    template <class T>
+    static void column(const Node& parent, const ColumnInfo& info, const std::vector<T>& values, int width) {
+        std::vector<T> found;
+        read_column(parent, info, found, width);
+        expect(same(found, values), parent, info.name);
+    }
+    static Node dataset(const Node& parent, const ColumnInfo& info, hid_t type, Shape shape) {
+        Node found = open_dataset(parent, info.name, type);
+        const Shape actual = shape_of(found);
+        expect(actual.matrix && actual.rows == shape.rows && actual.width == shape.width, parent, info.name);
+        return found;
+    }
+    static void lines(const Node& dataset, hid_t type, hsize_t first, Shape shape, const std::vector<float>& values) {
+        std::vector<float> found(values.size());
+        read_lines(dataset, type, first, shape, found.data());
+        expect(same(found, values), dataset, fmt::format("lines {} to {}", first, first + shape.rows));
+    }
+};
+
+/// What goes into the file. Everything but the vectors is in memory.
+struct Content {
+    const Store& store;
+    std::int64_t units;
+    CaseColumns cases;
+    const UnitTables& joined;
+    const std::vector<ResultTable>& results;
+    const Attributes& meta;
+    const Attributes& provenance;
+};
+
+template <class Hand>
+void walk_attributes(Hand hand, const Node& node, const Attributes& attributes) {
+    for (const auto& [name, text] : attributes) hand.attribute(node, name, text);
+}
+
+template <class Hand, class Table>
+void walk_table(Hand hand, const Node& group, const Table& table) {
+    columns(table,
+            [&](const ColumnInfo& info, const auto& values, int width) { hand.column(group, info, values, width); });
+}
+
+std::vector<VectorTable> unit_vectors(const Store& store, std::int64_t unit) {
+    const hdf5::File file = open_unit(store, unit);
+    return read_vectors(file.root());
+}
+
+/// /vectors, a unit at a time: together they may be larger than memory.
+template <class Hand>
+void walk_vectors(Hand hand, const hdf5::File& file, const Node& root, const Content& content) {
+    std::vector<VectorTable> vectors;
+    if (content.units > 0) vectors = unit_vectors(content.store, 0);
+    if (vectors.empty()) return;
+    const Node group = hand.group(root, "vectors");
+    const ColumnInfo info = vector_info(vectors[0]);
+    const std::string name = vectors[0].name;
+    const Shape all{aligned_lines(vectors[0], content.joined), static_cast<hsize_t>(vectors[0].width), true};
+    const hdf5::Id type = hdf5::type_of<float>(info);
+    const Node dataset = hand.dataset(group, info, type, all);
+    hsize_t first = 0;
+    for (std::int64_t unit = 0; unit < content.units; ++unit) {
+        if (unit > 0) vectors = unit_vectors(content.store, unit);
+        const std::string unit_name = content.store.unit_path(unit).string();
+        if (vectors.size() != 1 || vectors[0].name != name || static_cast<hsize_t>(vectors[0].width) != all.width)
+            fail(Exit::data, "{}: vectors: expected {} of width {}, as in unit 0", unit_name, name, all.width);
+        const Shape lines{vectors[0].values.size() / all.width, all.width, true};
+        if (first + lines.rows > all.rows)
+            fail(Exit::data, "{}: vectors/{}: more lines than expected", unit_name, name);
+        hand.lines(dataset, type, first, lines, vectors[0].values);
+        file.expect_written();
+        first += lines.rows;
+    }
+    if (first != all.rows)
+        fail(Exit::data, "{}: vectors/{}: {} lines in all units, expected {}", root.source->name, name, first,
+             all.rows);
+}
+
+/// The order of objects in the file; /provenance is last, so that what differs from run to run comes after the rest.
+template <class Hand>
+void walk(Hand hand, const hdf5::File& file, const Content& content) {
+    const Node root = file.root();
+    walk_attributes(hand, hand.group(root, "meta"), content.meta);
+    walk_table(hand, hand.group(root, "cases"), content.cases);
+    walk_table(hand, hand.group(root, "routing"), content.joined.routing);
+    walk_table(hand, hand.group(root, "rows"), content.joined.rows);
+    const Node results = hand.group(root, "results");
+    for (const ResultTable& table : content.results) {
+        const Node group = hand.group(results, table.name);
+        hand.attribute(group, "meaning", table.meaning);
+        walk_attributes(hand, group, table.attributes);
+        walk_table(hand, group, table);
+    }
+    walk_vectors(hand, file, root, content);
+    walk_attributes(hand, hand.group(root, "provenance"), content.provenance);
+}
+
+/// The columns of a result table have the same number of lines.
+void expect_rectangular(const ResultTable& table, const std::string& file) {
+    std::optional<std::size_t> lines;
+    columns(table, [&](const ColumnInfo& info, const auto& values, int width) {
+        const std::size_t n = width > 0 ? values.size() / static_cast<std::size_t>(width) : 0;
+        if (width < 1 || values.size() % static_cast<std::size_t>(width) != 0 || lines.value_or(n) != n)
+            fail(Exit::internal, "{}: results/{}/{}: {} values, expected {} x {}", file, table.name, info.name,
+                 values.size(), lines.value_or(n), width);
+        lines = n;
+    });
+}
+
+/// Removes the temporary file on every way out; once it has its final name there is nothing to remove.
+class Temporary {
+  public:
+    explicit Temporary(fs::path path) : path_(std::move(path)) {}
+    ~Temporary() { ::unlink(path_.c_str()); }
+    Temporary(const Temporary&) = delete;
+    Temporary& operator=(const Temporary&) = delete;
+    const fs::path& path() const { return path_; }
+
+  private:
+    fs::path path_;
+};
+
+}  // namespace
+
+std::filesystem::path Store::sweep_path() const {
+    return folder_ / "sweep.h5";
+}
+
+void Store::write_sweep(std::int64_t units, const std::vector<Case>& cases, const UnitTables& joined,
+                        const std::vector<ResultTable>& results, const Attributes& meta,
+                        const Attributes& provenance) const {
+    const std::string name = sweep_path().string();
+    expect_sound(joined, name, Exit::internal);
+    if (static_cast<std::size_t>(joined.case_end) > cases.size())
+        fail(Exit::data, "{}: cases: {} of them, but the units go up to {}", name, cases.size(), joined.case_end);
+    for (const ResultTable& table : results) expect_rectangular(table, name);
+
+    const Content content{*this, units, to_columns(cases), joined, results, meta, provenance};
+    const Temporary temporary(folder_ / fmt::format(".sweep.h5.{}.tmp", ::getpid()));
+    hdf5::File written = hdf5::File::create(temporary.path(), name);
+    walk(Writer{}, written, content);
+    written.close();
+    walk(Checker{}, hdf5::File::open(temporary.path(), name, Exit::io), content);
+    commit_file(temporary.path(), sweep_path());
+}
+
+SweepFile read_sweep(const std::filesystem::path& path) {
+    const hdf5::File file = hdf5::File::open(path, path.string());
+    const Node root = file.root();
+    UnitTables tables;
+    SweepFile sweep{read_case_table(open_group(root, "cases")), {}, {}};
+    tables.case_end = static_cast<std::int32_t>(sweep.cases.size());
+    tables.routing = read_routing(root);
+    tables.rows = read_rows(root);
+    expect_sound(tables, path.string(), Exit::data);
+    sweep.routing = std::move(tables.routing);
+    sweep.rows = std::move(tables.rows);
+    return sweep;
+}
+
+}  // namespace moesweep
