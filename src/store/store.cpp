@@ -12,6 +12,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
+bool is_there(const fs::path& path) {
+    std::error_code error;
+    const bool found = fs::exists(path, error);
+    if (error) fail(Exit::io, "{}: cannot be examined: {}", path.string(), error.message());
+    return found;
+}
+
 /// Removes the temporary files of attempts that were killed while they wrote. One that is gone meanwhile is no matter.
 void remove_leftovers(const fs::path& folder) {
     std::error_code ignored;
@@ -26,7 +33,7 @@ void remove_leftovers(const fs::path& folder) {
 void Store::open(const Config& config, const Identity& identity) const {
     const fs::path identity_path = folder_ / "identity.ini", config_path = folder_ / "config.ini";
     const std::string identity_now = identity_text(config, identity), config_now = to_ini(config);
-    const bool is_new = !fs::exists(identity_path);
+    const bool is_new = !is_there(identity_path);
     if (!is_new) expect_same_run(folder_, read_file(identity_path), identity_now);
 
     make_writable_folder(folder_);
@@ -34,13 +41,12 @@ void Store::open(const Config& config, const Identity& identity) const {
     remove_leftovers(folder_);
     remove_leftovers(folder_ / "units");
     if (is_new) write_file_atomically(identity_path, identity_now);
-    if (!fs::exists(config_path) || read_file(config_path) != config_now)
-        write_file_atomically(config_path, config_now);
+    if (!is_there(config_path) || read_file(config_path) != config_now) write_file_atomically(config_path, config_now);
 }
 
 std::optional<Scan> Store::read_scan() const {
     const fs::path path = folder_ / "cases.h5";
-    if (!fs::exists(path)) return std::nullopt;
+    if (!is_there(path)) return std::nullopt;
     const hdf5::File file = hdf5::File::open(path, path.string());
     const hdf5::Node root = file.root();
     if (read_text_attribute(root, "identity") != run_digest(folder_))
