@@ -59,12 +59,14 @@ Vector head(const Layer& layer, const std::string& which, std::size_t index, con
     Vector all = times(layer("self_attn." + which + "_proj.weight"), x);
     const Vector bias = layer.or_empty("self_attn." + which + "_proj.bias");
     if (!bias.empty()) all = all + bias;
-    Vector out(all.begin() + static_cast<std::ptrdiff_t>(index * Dh), all.begin() + static_cast<std::ptrdiff_t>((index + 1) * Dh));
+    Vector out(all.begin() + static_cast<std::ptrdiff_t>(index * Dh),
+               all.begin() + static_cast<std::ptrdiff_t>((index + 1) * Dh));
     if (which == "v") return out;
     if (c.qk_norm) out = normed(out, layer("self_attn." + which + "_norm.weight"), c.rms_norm_eps);
     const Vector plain = out;
     for (std::size_t i = 0; i < half; ++i) {
-        const double angle = static_cast<double>(position) * std::pow(c.rope_theta, -2.0 * static_cast<double>(i) / static_cast<double>(c.rotary_dim));
+        const double angle = static_cast<double>(position) *
+                             std::pow(c.rope_theta, -2.0 * static_cast<double>(i) / static_cast<double>(c.rotary_dim));
         out[i] = plain[i] * std::cos(angle) - plain[i + half] * std::sin(angle);
         out[i + half] = plain[i + half] * std::cos(angle) + plain[i] * std::sin(angle);
     }
@@ -73,7 +75,8 @@ Vector head(const Layer& layer, const std::string& which, std::size_t index, con
 
 std::vector<Vector> attention(const Layer& layer, const std::vector<Vector>& x) {
     const ModelConfig& c = layer.model.config;
-    const auto heads = static_cast<std::size_t>(c.num_attention_heads), group = heads / static_cast<std::size_t>(c.num_key_value_heads);
+    const auto heads = static_cast<std::size_t>(c.num_attention_heads),
+               group = heads / static_cast<std::size_t>(c.num_key_value_heads);
     std::vector<Vector> out;
     for (std::size_t t = 0; t < x.size(); ++t) {
         Vector mixed;
@@ -82,11 +85,13 @@ std::vector<Vector> attention(const Layer& layer, const std::vector<Vector>& x) 
             Vector weights;
             for (std::size_t s = 0; s <= t; ++s) {
                 const Vector k = head(layer, "k", h / group, x[s], s);
-                weights.push_back(std::exp(std::inner_product(q.begin(), q.end(), k.begin(), 0.0) / std::sqrt(static_cast<double>(c.head_dim))));
+                weights.push_back(std::exp(std::inner_product(q.begin(), q.end(), k.begin(), 0.0) /
+                                           std::sqrt(static_cast<double>(c.head_dim))));
             }
             const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
             Vector value(q.size());
-            for (std::size_t s = 0; s <= t; ++s) value = value + scaled(head(layer, "v", h / group, x[s], s), weights[s] / total);
+            for (std::size_t s = 0; s <= t; ++s)
+                value = value + scaled(head(layer, "v", h / group, x[s], s), weights[s] / total);
             mixed.insert(mixed.end(), value.begin(), value.end());
         }
         out.push_back(times(layer("self_attn.o_proj.weight"), mixed));
@@ -99,7 +104,9 @@ std::vector<Vector> attention(const Layer& layer, const std::vector<Vector>& x) 
 std::vector<int> descending(const Vector& values) {
     std::vector<int> order(values.size());
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return values[static_cast<std::size_t>(a)] > values[static_cast<std::size_t>(b)]; });
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+        return values[static_cast<std::size_t>(a)] > values[static_cast<std::size_t>(b)];
+    });
     return order;
 }
 
@@ -119,7 +126,8 @@ void route(const Layer& layer, const Vector& x, Block& block) {
         const std::size_t size = choice.size() / static_cast<std::size_t>(c.n_group);
         Vector best_two;
         for (std::size_t g = 0; g < static_cast<std::size_t>(c.n_group); ++g) {
-            Vector members(choice.begin() + static_cast<std::ptrdiff_t>(g * size), choice.begin() + static_cast<std::ptrdiff_t>((g + 1) * size));
+            Vector members(choice.begin() + static_cast<std::ptrdiff_t>(g * size),
+                           choice.begin() + static_cast<std::ptrdiff_t>((g + 1) * size));
             std::sort(members.rbegin(), members.rend());
             best_two.push_back(members[0] + members[1]);
         }
@@ -129,12 +137,16 @@ void route(const Layer& layer, const Vector& x, Block& block) {
     }
     const auto order = descending(choice);
     const auto K = static_cast<std::size_t>(c.num_experts_per_tok);
-    block.gap = K < order.size() ? choice[static_cast<std::size_t>(order[K - 1])] - choice[static_cast<std::size_t>(order[K])] : INFINITY;
+    block.gap = K < order.size()
+                    ? choice[static_cast<std::size_t>(order[K - 1])] - choice[static_cast<std::size_t>(order[K])]
+                    : INFINITY;
     double total = 0;
     for (std::size_t k = 0; k < K; ++k) total += scores[static_cast<std::size_t>(order[k])];
     for (std::size_t k = 0; k < K; ++k)
-        block.routed.emplace_back(order[k], scores[static_cast<std::size_t>(order[k])] / (c.norm_topk_prob ? total : 1) * c.routed_scaling_factor);
-    std::stable_sort(block.routed.begin(), block.routed.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+        block.routed.emplace_back(order[k], scores[static_cast<std::size_t>(order[k])] /
+                                                (c.norm_topk_prob ? total : 1) * c.routed_scaling_factor);
+    std::stable_sort(block.routed.begin(), block.routed.end(),
+                     [](const auto& a, const auto& b) { return a.second > b.second; });
 }
 
 Block moe(const Layer& layer, const Vector& x) {
@@ -143,12 +155,16 @@ Block moe(const Layer& layer, const Vector& x) {
     route(layer, x, block);
     block.output.assign(x.size(), 0.0);
     for (const auto& [e, weight] : block.routed) {
-        const auto of_expert = [&, expert = e](const std::string& name) -> const Vector& { return layer(fmt::format(fmt::runtime(name), expert)); };
-        block.contributions[e] = scaled(swiglu(of_expert(names.gate), of_expert(names.up), of_expert(names.down), x), weight);
+        const auto of_expert = [&, expert = e](const std::string& name) -> const Vector& {
+            return layer(fmt::format(fmt::runtime(name), expert));
+        };
+        block.contributions[e] =
+            scaled(swiglu(of_expert(names.gate), of_expert(names.up), of_expert(names.down), x), weight);
         block.output = block.output + block.contributions[e];
     }
     if (layer.model.config.shared_intermediate_size > 0)
-        block.output = block.output + swiglu(layer("mlp.shared_experts.gate_proj.weight"), layer("mlp.shared_experts.up_proj.weight"),
+        block.output = block.output + swiglu(layer("mlp.shared_experts.gate_proj.weight"),
+                                             layer("mlp.shared_experts.up_proj.weight"),
                                              layer("mlp.shared_experts.down_proj.weight"), x);
     return block;
 }
@@ -174,7 +190,8 @@ Forward forward(const TinyModel& model, const std::vector<Vector>& embeddings, c
             hidden[t] = hidden[t] + mixed[t];
             const Vector y = normed(hidden[t], layer("post_attention_layernorm.weight"), c.rms_norm_eps);
             if (!c.is_moe[static_cast<std::size_t>(l)]) {
-                hidden[t] = hidden[t] + swiglu(layer("mlp.gate_proj.weight"), layer("mlp.up_proj.weight"), layer("mlp.down_proj.weight"), y);
+                hidden[t] = hidden[t] + swiglu(layer("mlp.gate_proj.weight"), layer("mlp.up_proj.weight"),
+                                               layer("mlp.down_proj.weight"), y);
                 continue;
             }
             const Block block = moe(layer, y);
@@ -188,11 +205,13 @@ Forward forward(const TinyModel& model, const std::vector<Vector>& embeddings, c
 }
 
 double delta(const TinyModel& model, const Forward& forward, int true_id, int foil_id) {
-    const auto& head = model.tensors.at(model.config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
+    const auto& head =
+        model.tensors.at(model.config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
     const auto D = forward.final_hidden.size();
     double sum = 0;
     for (std::size_t i = 0; i < D; ++i)
-        sum += forward.final_hidden[i] * (head[static_cast<std::size_t>(true_id) * D + i] - head[static_cast<std::size_t>(foil_id) * D + i]);
+        sum += forward.final_hidden[i] *
+               (head[static_cast<std::size_t>(true_id) * D + i] - head[static_cast<std::size_t>(foil_id) * D + i]);
     return sum;
 }
 

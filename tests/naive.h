@@ -32,7 +32,8 @@ struct Override {
 };
 
 /// A forward of `embeddings` (a vector per token).
-Forward forward(const TinyModel& model, const std::vector<Vector>& embeddings, const std::optional<Override>& patch = {});
+Forward forward(const TinyModel& model, const std::vector<Vector>& embeddings,
+                const std::optional<Override>& patch = {});
 
 /// logit(true) - logit(foil) of a forward.
 double delta(const TinyModel& model, const Forward& forward, int true_id, int foil_id);

@@ -19,7 +19,8 @@ std::vector<Case> make_cases(int vocabulary, std::size_t count, unsigned seed) {
     std::vector<Case> cases(count);
     for (std::size_t i = 0; i < count; ++i) {
         const int length = 1 + static_cast<int>(i * 5 % 23);
-        for (int t = 0; t < length; ++t) cases[i].tokens.push_back(static_cast<int>(random() % static_cast<unsigned>(vocabulary)));
+        for (int t = 0; t < length; ++t)
+            cases[i].tokens.push_back(static_cast<int>(random() % static_cast<unsigned>(vocabulary)));
         cases[i].subject_begin = static_cast<int>(i) % length;
         cases[i].subject_end = std::min(length, cases[i].subject_begin + 1 + static_cast<int>(i % 3));
         cases[i].true_id = static_cast<int>(i) % vocabulary;
@@ -38,13 +39,14 @@ struct Fixture {
     PassPlan plan;
 
     Fixture(const Json& json, Precision precision, std::size_t count)
-        : model(write_tiny_model(scratch.folder(), json, 11)), weights(scratch.folder(), model.config, precision),
+        : model(write_tiny_model(scratch.folder(), json, 11)),
+          weights(scratch.folder(), model.config, precision),
           cases(make_cases(static_cast<int>(model.config.vocab_size), count, 5)) {
         at::set_num_threads(1);
         for (std::size_t i = 0; i < count; ++i)
             pass_cases.push_back({&cases[i], static_cast<std::int32_t>(i),
-                                  subject_noise(cases[i].subject_end - cases[i].subject_begin, model.config.hidden_size, 0.8,
-                                                cases[i].fact.case_id)});
+                                  subject_noise(cases[i].subject_end - cases[i].subject_begin, model.config.hidden_size,
+                                                0.8, cases[i].fact.case_id)});
         plan.patched.assign(model.config.is_moe.begin(), model.config.is_moe.end());
     }
     PassResult run(std::span<const PassCase> some) const { return run_pass(model.config, weights, some, plan); }
@@ -70,7 +72,8 @@ naive::Vector contribution(const naive::Block& block, int expert, std::size_t D)
 }
 
 /// The patched MoE output that a row stands for, from the naive base runs.
-naive::Vector patched_output(const RowTable& rows, std::size_t row, const naive::Block& clean, const naive::Block& noised) {
+naive::Vector patched_output(const RowTable& rows, std::size_t row, const naive::Block& clean,
+                             const naive::Block& noised) {
     if (rows.kind[row] == Kind::block) return clean.output;
     naive::Vector out = noised.output;
     const auto add = [&](int e) {
@@ -125,14 +128,16 @@ TEST_CASE("every row equals one naive forward of the whole prompt", "[layer_pass
     for (std::size_t i = 0; i < f.cases.size(); ++i) {
         const Case& c = f.cases[i];
         const auto noised_input = embeddings(f, i, true);
-        const auto clean = naive::forward(f.model, embeddings(f, i, false)), noised = naive::forward(f.model, noised_input);
+        const auto clean = naive::forward(f.model, embeddings(f, i, false)),
+                   noised = naive::forward(f.model, noised_input);
         CHECK(result.delta_clean[i] == Approx(naive::delta(f.model, clean, c.true_id, c.foil_id)).margin(tolerance));
         const double delta_noised = naive::delta(f.model, noised, c.true_id, c.foil_id);
         CHECK(result.delta_noised[i] == Approx(delta_noised).margin(tolerance));
 
         for (const auto& [layer, block] : clean.blocks) {
             const auto& routing = result.tables.routing;
-            for (const auto& [run, b] : {std::pair{RunKind::clean, block}, {RunKind::noised, noised.blocks.at(layer)}}) {
+            for (const auto& [run, b] :
+                 {std::pair{RunKind::clean, block}, {RunKind::noised, noised.blocks.at(layer)}}) {
                 REQUIRE(routing.case_index[line] == static_cast<std::int32_t>(i));
                 REQUIRE(routing.layer[line] == layer);
                 REQUIRE(routing.run[line] == run);
@@ -144,9 +149,11 @@ TEST_CASE("every row equals one naive forward of the whole prompt", "[layer_pass
                 ++line;
             }
         }
-        for (; row < result.tables.rows.size() && result.tables.rows.case_index[row] == static_cast<std::int32_t>(i); ++row) {
+        for (; row < result.tables.rows.size() && result.tables.rows.case_index[row] == static_cast<std::int32_t>(i);
+             ++row) {
             const int layer = result.tables.rows.layer[row];
-            const auto output = patched_output(result.tables.rows, row, clean.blocks.at(layer), noised.blocks.at(layer));
+            const auto output =
+                patched_output(result.tables.rows, row, clean.blocks.at(layer), noised.blocks.at(layer));
             const auto patched = naive::forward(f.model, noised_input, naive::Override{layer, output});
             const double delta = naive::delta(f.model, patched, c.true_id, c.foil_id);
             CHECK(result.tables.rows.delta[row] == Approx(delta).margin(tolerance));
@@ -167,7 +174,8 @@ TEST_CASE("a site has a row for every expert routed in either run, and no other"
                                  tables.routing.expert.begin() + static_cast<std::ptrdiff_t>((line + 2) * K));
         std::sort(experts.begin(), experts.end());
         experts.erase(std::unique(experts.begin(), experts.end()), experts.end());
-        for (const int e : experts) expected.push_back({tables.routing.case_index[line], tables.routing.layer[line], e});
+        for (const int e : experts)
+            expected.push_back({tables.routing.case_index[line], tables.routing.layer[line], e});
     }
     for (std::size_t row = 0; row < tables.rows.size(); ++row)
         if (tables.rows.kind[row] == Kind::expert)
@@ -199,7 +207,8 @@ TEST_CASE("a zero patch rescues exactly nothing", "[layer_pass]") {
     for (auto& c : f.pass_cases) c.noise.zero_();
     const auto result = f.run(f.pass_cases);
     CHECK(result.delta_clean == result.delta_noised);
-    CHECK(std::all_of(result.tables.rows.rescue.begin(), result.tables.rows.rescue.end(), [](double r) { return r == 0; }));
+    CHECK(std::all_of(result.tables.rows.rescue.begin(), result.tables.rows.rescue.end(),
+                      [](double r) { return r == 0; }));
 }
 
 TEST_CASE("a case has the same bits in any company", "[layer_pass]") {
@@ -236,7 +245,8 @@ TEST_CASE("a case has the same bits in any company", "[layer_pass]") {
         const auto some = f.run(std::span(f.pass_cases).first(9));
         std::vector<double> expected;
         for (std::size_t row = 0; row < all.tables.rows.size(); ++row)
-            if (all.tables.rows.layer[row] == 2 && all.tables.rows.case_index[row] < 9) expected.push_back(all.tables.rows.delta[row]);
+            if (all.tables.rows.layer[row] == 2 && all.tables.rows.case_index[row] < 9)
+                expected.push_back(all.tables.rows.delta[row]);
         CHECK(some.tables.rows.delta == expected);
     }
     SECTION("beside a case whose numbers are wild") {

@@ -6,17 +6,27 @@
 namespace moesweep {
 
 Json tiny_config(const std::string& family) {
-    Json json = {{"model_type", family},      {"vocab_size", 61},          {"hidden_size", 32},   {"num_hidden_layers", 4},
-                 {"num_attention_heads", 4},  {"num_key_value_heads", 2},  {"head_dim", 8},       {"rms_norm_eps", 1e-5},
-                 {"rope_theta", 1000.0},      {"hidden_act", "silu"},      {"num_experts_per_tok", 3}, {"intermediate_size", 24}};
+    Json json = {{"model_type", family},   {"vocab_size", 61},         {"hidden_size", 32},
+                 {"num_hidden_layers", 4}, {"num_attention_heads", 4}, {"num_key_value_heads", 2},
+                 {"head_dim", 8},          {"rms_norm_eps", 1e-5},     {"rope_theta", 1000.0},
+                 {"hidden_act", "silu"},   {"num_experts_per_tok", 3}, {"intermediate_size", 24}};
     if (family == "qwen3_moe") {
-        json.update({{"num_experts", 6}, {"moe_intermediate_size", 16}, {"norm_topk_prob", true}, {"mlp_only_layers", {1}}});
+        json.update(
+            {{"num_experts", 6}, {"moe_intermediate_size", 16}, {"norm_topk_prob", true}, {"mlp_only_layers", {1}}});
     } else if (family == "mixtral") {
         json.update({{"num_local_experts", 5}, {"num_experts_per_tok", 2}, {"tie_word_embeddings", true}});
     } else {
-        json.update({{"n_routed_experts", 8}, {"moe_intermediate_size", 12}, {"n_shared_experts", 2}, {"n_group", 4},
-                     {"topk_group", 2}, {"first_k_dense_replace", 1}, {"partial_rotary_factor", 0.5}, {"use_qk_norm", true},
-                     {"attention_bias", true}, {"routed_scaling_factor", 1.7}, {"norm_topk_prob", true}});
+        json.update({{"n_routed_experts", 8},
+                     {"moe_intermediate_size", 12},
+                     {"n_shared_experts", 2},
+                     {"n_group", 4},
+                     {"topk_group", 2},
+                     {"first_k_dense_replace", 1},
+                     {"partial_rotary_factor", 0.5},
+                     {"use_qk_norm", true},
+                     {"attention_bias", true},
+                     {"routed_scaling_factor", 1.7},
+                     {"norm_topk_prob", true}});
     }
     return json;
 }

@@ -44,7 +44,7 @@ class Attention {
         at::Tensor valid, home;  ///< [tokens without padding] place in `tokens` and row of the hidden states
         at::Tensor mask;         ///< [runs, width] 0 or -inf where padded
         at::Tensor tile_run;     ///< [tiles] place in `runs`
-        at::Tensor tile_rows;    ///< [tiles x rows of a tile] rows of the hidden states, the last one repeated as padding
+        at::Tensor tile_rows;  ///< [tiles x rows of a tile] rows of the hidden states, the last one repeated as padding
         at::Tensor row_valid, row_home;
     };
     /// Rows ordered by run and cut into tiles.
@@ -52,8 +52,8 @@ class Attention {
     /// keys, values: the group's padded contexts [runs, Hkv, width, Dh]. Results go to their rows of `out`.
     void attend_contexts(const Group& group, const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
                          const at::Tensor& out) const;
-    void attend_rows(const Group& group, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& keys,
-                     const at::Tensor& values, const at::Tensor& out) const;
+    void attend_rows(const Group& group, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                     const at::Tensor& keys, const at::Tensor& values, const at::Tensor& out) const;
 
     std::int64_t heads_, kv_heads_, head_dim_;
     std::int64_t contexts_end_ = 0;

@@ -20,12 +20,12 @@ T get_field(const Json& object, const std::string& key, const std::string& name)
     const auto at = object.find(key);
     if (at == object.end() || at->is_null()) fail(Exit::data, "{}: {}: missing", name, key);
     try {
-        const bool fits = std::is_same_v<T, bool> ? at->is_boolean() : std::is_integral_v<T>        ? at->is_number_integer()
-                                                                   : std::is_floating_point_v<T> ? at->is_number()
-                                                                                                 : true;
+        const bool fits = std::is_same_v<T, bool>       ? at->is_boolean()
+                          : std::is_integral_v<T>       ? at->is_number_integer()
+                          : std::is_floating_point_v<T> ? at->is_number()
+                                                        : true;
         if (fits) return at->get<T>();
-    } catch (const Json::exception&) {
-    }
+    } catch (const Json::exception&) {}
     fail(Exit::data, "{}: {}: unexpected value {}", name, key, at->dump().substr(0, 80));
 }
 

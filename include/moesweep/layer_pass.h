@@ -34,8 +34,9 @@ struct PassPlan {
     std::vector<bool> patched;  ///< per layer: make rows there (MoE layers only); all false = base runs alone
     Config::Sweep sweep;        ///< which rows
     Vectors vectors = Vectors::none;
-    bool routing = true;        ///< keep the routing of the base runs
-    std::function<void(std::int64_t layer, std::int64_t rows)> on_layer = {};  ///< called after each layer with its rows
+    bool routing = true;  ///< keep the routing of the base runs
+    std::function<void(std::int64_t layer, std::int64_t rows)> on_layer =
+        {};  ///< called after each layer with its rows
 };
 
 /// Results in the order of the cases given.
@@ -45,6 +46,7 @@ struct PassResult {
 };
 
 /// Walks all layers once. The numbers of a case do not depend on which other cases are in the pass.
-PassResult run_pass(const ModelConfig& config, const Weights& weights, std::span<const PassCase> cases, const PassPlan& plan);
+PassResult run_pass(const ModelConfig& config, const Weights& weights, std::span<const PassCase> cases,
+                    const PassPlan& plan);
 
 }  // namespace moesweep

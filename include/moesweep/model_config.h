@@ -18,8 +18,8 @@ enum class Router {
 struct ModelConfig {
     std::string model_type;  ///< the family
     std::int64_t vocab_size = 0;
-    std::int64_t hidden_size = 0;          ///< D
-    std::int64_t num_hidden_layers = 0;    ///< L
+    std::int64_t hidden_size = 0;        ///< D
+    std::int64_t num_hidden_layers = 0;  ///< L
     double rms_norm_eps = 0;
     bool tie_word_embeddings = false;
 
@@ -30,18 +30,18 @@ struct ModelConfig {
     std::int64_t rotary_dim = 0;           ///< leading head dimensions that are rotated, in two halves
     double rope_theta = 0;
     bool qkv_bias = false, output_bias = false;
-    bool qk_norm = false;                  ///< RMSNorm over each head of q and k before the rotation
-    std::int64_t sliding_window = 0;       ///< longest prompt that attends to all of itself; 0 = no window
+    bool qk_norm = false;             ///< RMSNorm over each head of q and k before the rotation
+    std::int64_t sliding_window = 0;  ///< longest prompt that attends to all of itself; 0 = no window
 
     // feed-forward
-    std::vector<bool> is_moe;              ///< per layer: a MoE block, else a dense one
-    std::int64_t intermediate_size = 0;      ///< F of a dense layer
-    std::int64_t moe_intermediate_size = 0;  ///< F of an expert
-    std::int64_t num_experts = 0;            ///< E
-    std::int64_t num_experts_per_tok = 0;    ///< K
+    std::vector<bool> is_moe;                   ///< per layer: a MoE block, else a dense one
+    std::int64_t intermediate_size = 0;         ///< F of a dense layer
+    std::int64_t moe_intermediate_size = 0;     ///< F of an expert
+    std::int64_t num_experts = 0;               ///< E
+    std::int64_t num_experts_per_tok = 0;       ///< K
     std::int64_t shared_intermediate_size = 0;  ///< F of the shared expert, 0 = none
     Router router = Router::softmax;
-    bool norm_topk_prob = true;              ///< the K weights are divided by their sum
+    bool norm_topk_prob = true;  ///< the K weights are divided by their sum
     double routed_scaling_factor = 1;
     std::int64_t n_group = 1, topk_group = 1;
 

@@ -22,10 +22,10 @@ struct Inputs {
     ModelConfig model;
     Tokenizer tokenizer;
     std::vector<Fact> facts;
-    std::vector<std::size_t> order;      ///< in which facts are scanned
+    std::vector<std::size_t> order;  ///< in which facts are scanned
     std::unique_ptr<Weights> weights;
-    std::vector<bool> patched_layers;    ///< sweep.layers, MoE layers only
-    double sigma = 0;                    ///< standard deviation of the subject noise
+    std::vector<bool> patched_layers;  ///< sweep.layers, MoE layers only
+    double sigma = 0;                  ///< standard deviation of the subject noise
 };
 Inputs open_inputs(const Config& config);
 
@@ -59,13 +59,13 @@ Study merge_run(const Config& config, const Store& store, const Attributes& prov
 struct Cost {
     std::int64_t candidates = 0, cases = 0, mean_tokens = 0, max_tokens = 0;
     std::int64_t blocks = 0, experts_least = 0, experts_most = 0, coalitions = 0;  ///< rows by kind
-    std::int64_t row_layers = 0;      ///< of all rows, at most
-    double flops = 0;                 ///< at most
-    std::int64_t weight_bytes = 0;    ///< of the checkpoint
-    std::int64_t layer_bytes = 0;     ///< of the largest layer in the run's precision
-    std::int64_t kv_bytes = 0;        ///< keys and values of one layer of one unit
-    std::int64_t rank_bytes = 0;      ///< memory of a rank, at most
-    std::int64_t file_bytes = 0;      ///< of sweep.h5, at most
+    std::int64_t row_layers = 0;                                                   ///< of all rows, at most
+    double flops = 0;                                                              ///< at most
+    std::int64_t weight_bytes = 0;                                                 ///< of the checkpoint
+    std::int64_t layer_bytes = 0;  ///< of the largest layer in the run's precision
+    std::int64_t kv_bytes = 0;     ///< keys and values of one layer of one unit
+    std::int64_t rank_bytes = 0;   ///< memory of a rank, at most
+    std::int64_t file_bytes = 0;   ///< of sweep.h5, at most
 };
 Cost estimate(const Config& config, const Inputs& inputs);
 

@@ -34,7 +34,9 @@ Comm::Comm() {
     check(MPI_Comm_size(MPI_COMM_WORLD, &size_), "MPI_Comm_size");
 }
 
-Comm::~Comm() { MPI_Finalize(); }
+Comm::~Comm() {
+    MPI_Finalize();
+}
 
 void Comm::together(const std::function<void()>& step) const {
     int code = 0;
@@ -55,7 +57,9 @@ void Comm::together(const std::function<void()>& step) const {
     throw SharedError(static_cast<Exit>(code), broadcast_from(first, message, rank_));
 }
 
-std::string Comm::broadcast(const std::string& text) const { return broadcast_from(0, text, rank_); }
+std::string Comm::broadcast(const std::string& text) const {
+    return broadcast_from(0, text, rank_);
+}
 
 std::vector<std::string> Comm::gather_all(const std::string& text) const {
     std::vector<std::string> all;
@@ -73,7 +77,8 @@ std::vector<double> Comm::gather_all(std::span<const double> values) const {
         total += counts[r];
     }
     std::vector<double> all(static_cast<std::size_t>(total));
-    check(MPI_Allgatherv(values.data(), mine, MPI_DOUBLE, all.data(), counts.data(), offsets.data(), MPI_DOUBLE, MPI_COMM_WORLD),
+    check(MPI_Allgatherv(values.data(), mine, MPI_DOUBLE, all.data(), counts.data(), offsets.data(), MPI_DOUBLE,
+                         MPI_COMM_WORLD),
           "MPI_Allgatherv");
     return all;
 }
@@ -84,7 +89,9 @@ bool Comm::any(bool mine) const {
     return value != 0;
 }
 
-void Comm::barrier() const { check(MPI_Barrier(MPI_COMM_WORLD), "MPI_Barrier"); }
+void Comm::barrier() const {
+    check(MPI_Barrier(MPI_COMM_WORLD), "MPI_Barrier");
+}
 
 void Comm::abort(Exit code) const {
     MPI_Abort(MPI_COMM_WORLD, static_cast<int>(code));

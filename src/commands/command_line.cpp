@@ -15,7 +15,9 @@ struct Command {
     bool configured;  // takes --section.key=value
 };
 const std::map<std::string, Command> commands = {
-    {"trace", {"trace CONFIG.ini [--section.key=value ...]", "scan the facts, sweep every (layer, expert), write RUN/sweep.h5", true}},
+    {"trace",
+     {"trace CONFIG.ini [--section.key=value ...]", "scan the facts, sweep every (layer, expert), write RUN/sweep.h5",
+      true}},
     {"plan", {"plan CONFIG.ini [--section.key=value ...]", "say what a trace would cost, without running it", true}},
     {"merge", {"merge RUN [--section.key=value ...]", "build RUN/sweep.h5 again from the units of a run", true}},
     {"inspect", {"inspect MODEL", "show a checkpoint's geometry, and tensors missing or unexpected", false}},
@@ -38,7 +40,8 @@ po::options_description options_of(const std::string& command) {
 }  // namespace
 
 const std::string& CommandLine::only_argument(const char* what) const {
-    if (arguments.size() != 1) fail(Exit::usage, "{}: expected one argument, {}, got {}", command, what, arguments.size());
+    if (arguments.size() != 1)
+        fail(Exit::usage, "{}: expected one argument, {}, got {}", command, what, arguments.size());
     return arguments[0];
 }
 
@@ -60,10 +63,12 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     all.add_options()("argument", po::value<std::vector<std::string>>());
     po::positional_options_description positional;
     positional.add("argument", -1);
-    const auto style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing & ~po::command_line_style::allow_short;
+    const auto style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing &
+                       ~po::command_line_style::allow_short;
     po::variables_map values;
     try {
-        po::store(po::command_line_parser(argc - 1, argv + 1).options(all).positional(positional).style(style).run(), values);
+        po::store(po::command_line_parser(argc - 1, argv + 1).options(all).positional(positional).style(style).run(),
+                  values);
     } catch (const po::error& error) {
         fail(Exit::usage, "{}: {}, see moesweep {} --help", line.command, error.what(), line.command);
     }
@@ -82,13 +87,17 @@ std::string help_text(const std::string& command) {
     if (command.empty()) {
         text << "moesweep: which experts of a mixture-of-experts language model carry a fact\n\n";
         for (const auto& [name, c] : commands) text << "  moesweep " << c.usage << "\n      " << c.summary << "\n";
-        text << "\n  moesweep COMMAND --help\n  moesweep --version\n\nUnder mpirun, trace divides its work over the ranks.\n"
-                "Exit codes: 0 done, 75 stopped and resumable, 64 usage, 65 bad data, 74 I/O, 78 the run folder belongs to\n"
+        text << "\n  moesweep COMMAND --help\n  moesweep --version\n\nUnder mpirun, trace divides its work over the "
+                "ranks.\n"
+                "Exit codes: 0 done, 75 stopped and resumable, 64 usage, 65 bad data, 74 I/O, 78 the run folder "
+                "belongs to\n"
                 "another configuration, 70 internal.\n";
     } else {
         const Command& c = commands.at(command);
         text << "moesweep " << c.usage << "\n  " << c.summary << "\n\n" << options_of(command);
-        if (c.configured) text << "\nKeys are explained in configs/reference.ini. Configuration file < MOESWEEP_SECTION_KEY < command line.\n";
+        if (c.configured)
+            text << "\nKeys are explained in configs/reference.ini. Configuration file < MOESWEEP_SECTION_KEY < "
+                    "command line.\n";
     }
     return text.str();
 }

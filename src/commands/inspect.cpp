@@ -11,12 +11,15 @@ void inspect(const CommandLine& line) {
     const ModelConfig m = read_model_config(folder);
     const auto moe_layers = std::count(m.is_moe.begin(), m.is_moe.end(), true);
     fmt::print("family         {}\n", m.model_type);
-    fmt::print("layers         {} ({} MoE, {} dense)\n", m.num_hidden_layers, moe_layers, m.num_hidden_layers - moe_layers);
+    fmt::print("layers         {} ({} MoE, {} dense)\n", m.num_hidden_layers, moe_layers,
+               m.num_hidden_layers - moe_layers);
     fmt::print("hidden         {}\n", m.hidden_size);
-    fmt::print("heads          {} query, {} key/value, head size {}, {} rotated\n", m.num_attention_heads, m.num_key_value_heads,
-               m.head_dim, m.rotary_dim);
-    fmt::print("experts        {} of inner size {}, top-{}{}\n", m.num_experts, m.moe_intermediate_size, m.num_experts_per_tok,
-               m.shared_intermediate_size > 0 ? fmt::format(", shared expert of inner size {}", m.shared_intermediate_size) : "");
+    fmt::print("heads          {} query, {} key/value, head size {}, {} rotated\n", m.num_attention_heads,
+               m.num_key_value_heads, m.head_dim, m.rotary_dim);
+    fmt::print(
+        "experts        {} of inner size {}, top-{}{}\n", m.num_experts, m.moe_intermediate_size, m.num_experts_per_tok,
+        m.shared_intermediate_size > 0 ? fmt::format(", shared expert of inner size {}", m.shared_intermediate_size)
+                                       : "");
     fmt::print("router         {}{}\n", m.router == Router::softmax ? "softmax" : "sigmoid with correction bias",
                m.norm_topk_prob ? ", weights renormalised" : "");
     fmt::print("vocabulary     {}{}\n", m.vocab_size, m.tie_word_embeddings ? ", embeddings tied" : "");
@@ -41,7 +44,8 @@ void inspect(const CommandLine& line) {
         parameters += expected.contains(name) ? count : 0;
     }
     fmt::print("parameters     {} in {} file(s)\n", parameters, checkpoint.files().size());
-    if (problems > 0) fail(Exit::data, "{}: {} of {} tensors are missing or not as expected", folder, problems, expected.size());
+    if (problems > 0)
+        fail(Exit::data, "{}: {} of {} tensors are missing or not as expected", folder, problems, expected.size());
 }
 
 }  // namespace moesweep

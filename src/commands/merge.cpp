@@ -16,8 +16,8 @@ void merge(const CommandLine& line) {
     const auto of_run = settings(parse_config(read_file(file), file)), wanted = settings(config);
     for (std::size_t i = 0; i < of_run.size(); ++i)
         if (is_identity(of_run[i].key) && of_run[i].value != wanted[i].value)
-            fail(Exit::other_run, "{}: {}: the units were computed with {}, not {}", store.folder().string(), of_run[i].key,
-                 of_run[i].value, wanted[i].value);
+            fail(Exit::other_run, "{}: {}: the units were computed with {}, not {}", store.folder().string(),
+                 of_run[i].key, of_run[i].value, wanted[i].value);
 
     const Study study = merge_run(config, store, {{"command", "merge"}, {"moesweep", version}});
     fmt::print("wrote {}\n", (store.folder() / "sweep.h5").string());

@@ -12,7 +12,8 @@ void tokenize(const CommandLine& line) {
         const Encoding encoding = tokenizer.encode(line.arguments[i]);
         fmt::print("{}\n", fmt::join(encoding.ids, " "));
         for (std::size_t t = 0; line.pieces && t < encoding.ids.size(); ++t)
-            fmt::print("  {:>7}  [{}, {})  {}\n", encoding.ids[t], encoding.begin[t], encoding.end[t], tokenizer.piece(encoding.ids[t]));
+            fmt::print("  {:>7}  [{}, {})  {}\n", encoding.ids[t], encoding.begin[t], encoding.end[t],
+                       tokenizer.piece(encoding.ids[t]));
     }
 }
 

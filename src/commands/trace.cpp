@@ -3,9 +3,9 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
-#include <ctime>
 #include <fmt/ranges.h>
 #include <torch/headeronly/version.h>
+#include <ctime>
 
 #include "commands.h"
 #include "moesweep/protocol.h"
@@ -68,7 +68,9 @@ Exit trace(const CommandLine& line, const Comm& comm) {
         return Exit::done;
     }
     if (line.dry_run) {
-        comm.together([&] { if (comm.root()) plan(config); });
+        comm.together([&] {
+            if (comm.root()) plan(config);
+        });
         return Exit::done;
     }
 
@@ -77,7 +79,8 @@ Exit trace(const CommandLine& line, const Comm& comm) {
     comm.together([&] { inputs = open_inputs(config); });
 
     // 3. The run's folder, which belongs to this configuration and to these inputs
-    if (config.run.out.empty()) throw SharedError(Exit::usage, "run.out: required, set it in the configuration or as --run.out=...");
+    if (config.run.out.empty())
+        throw SharedError(Exit::usage, "run.out: required, set it in the configuration or as --run.out=...");
     const Store store(config.run.out);
     Progress progress(comm.root(), config.run.progress);
     Attributes meta;
@@ -87,7 +90,9 @@ Exit trace(const CommandLine& line, const Comm& comm) {
         store.open(config, identity);
         meta = describe(config, *inputs, identity);
     });
-    comm.together([&] { if (config.run.log) progress.log_to(store.folder() / "log", comm.rank()); });
+    comm.together([&] {
+        if (config.run.log) progress.log_to(store.folder() / "log", comm.rank());
+    });
 
     // 4. The scan: which cases are usable
     std::optional<Scan> done;
@@ -96,9 +101,12 @@ Exit trace(const CommandLine& line, const Comm& comm) {
         std::vector<Case> cases = scan(config, *inputs, comm, progress);
         if (cases.empty() && comm.any(stop_requested())) return Exit::stopped;
         done = Scan{std::move(cases), meta};
-        comm.together([&] { if (comm.root()) store.write_scan(*done); });
+        comm.together([&] {
+            if (comm.root()) store.write_scan(*done);
+        });
     }
-    progress.say(fmt::format("{} records scanned, {} cases usable", done->cases.size(), usable_cases(done->cases).size()));
+    progress.say(
+        fmt::format("{} records scanned, {} cases usable", done->cases.size(), usable_cases(done->cases).size()));
 
     // 5. The sweep, unit by unit
     const bool finished = sweep_units(config, *inputs, done->cases, store, comm, progress);
@@ -106,11 +114,14 @@ Exit trace(const CommandLine& line, const Comm& comm) {
         progress.say("stopped; the same command goes on");
         return Exit::stopped;
     }
+    progress.update(unit_count(config, done->cases), 0, 0);  // the other ranks' too
     progress.end();
 
     // 6. One file, with the study's results
     const Attributes made_by = provenance(line, config, comm, started);
-    comm.together([&] { if (comm.root()) print_summary(merge_run(config, store, made_by), store, progress); });
+    comm.together([&] {
+        if (comm.root()) print_summary(merge_run(config, store, made_by), store, progress);
+    });
     return Exit::done;
 }
 

@@ -13,7 +13,9 @@ constexpr std::int64_t width_step = 16;  // contexts are padded to a multiple of
 constexpr std::int64_t tile = 16;        // rows of one run that share a product
 constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 
-at::Tensor indices(const std::vector<std::int64_t>& values) { return at::tensor(values, at::kLong); }
+at::Tensor indices(const std::vector<std::int64_t>& values) {
+    return at::tensor(values, at::kLong);
+}
 
 /// [n, width, Hkv, Dh] of the group's contexts as [n, Hkv, width, Dh].
 at::Tensor gather(const at::Tensor& x, const at::Tensor& tokens, std::int64_t width) {
@@ -85,7 +87,8 @@ void Attention::tile_rows(Group& group) const {
     group.row_home = indices(home);
 }
 
-at::Tensor Attention::operator()(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool with_contexts) const {
+at::Tensor Attention::operator()(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                 bool with_contexts) const {
     const at::Tensor out = at::empty({q.size(0), heads_ * head_dim_}, q.options());
     for (const auto& group : groups_) {
         const at::Tensor keys = gather(k, group.tokens, group.width), values = gather(v, group.tokens, group.width);
@@ -95,23 +98,29 @@ at::Tensor Attention::operator()(const at::Tensor& q, const at::Tensor& k, const
     return with_contexts ? out : out.narrow(0, contexts_end_, rows());
 }
 
-void Attention::attend_contexts(const Group& group, const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
-                                const at::Tensor& out) const {
+void Attention::attend_contexts(const Group& group, const at::Tensor& q, const at::Tensor& keys,
+                                const at::Tensor& values, const at::Tensor& out) const {
     const std::int64_t runs = keys.size(0), width = group.width, per_kv = heads_ / kv_heads_, pairs = runs * kv_heads_;
     const at::Tensor queries = gather(q, group.tokens, width).view({pairs, per_kv * width, head_dim_});
-    at::Tensor scores = at::bmm(queries, keys.view({pairs, width, head_dim_}).transpose(1, 2)) / std::sqrt(double(head_dim_));
+    at::Tensor scores =
+        at::bmm(queries, keys.view({pairs, width, head_dim_}).transpose(1, 2)) / std::sqrt(double(head_dim_));
     const at::Tensor future = at::full({width, width}, minus_infinity, q.options()).triu(1);
     scores = at::softmax(scores.view({pairs, per_kv, width, width}) + future, -1).view({pairs, per_kv * width, width});
     const at::Tensor mixed = at::bmm(scores, values.view({pairs, width, head_dim_}));
-    const at::Tensor by_token = mixed.view({runs, heads_, width, head_dim_}).transpose(1, 2).reshape({runs * width, heads_ * head_dim_});
+    const at::Tensor by_token =
+        mixed.view({runs, heads_, width, head_dim_}).transpose(1, 2).reshape({runs * width, heads_ * head_dim_});
     out.index_copy_(0, group.home, by_token.index_select(0, group.valid));
 }
 
 void Attention::attend_rows(const Group& group, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                             const at::Tensor& keys, const at::Tensor& values, const at::Tensor& out) const {
-    const std::int64_t tiles = group.tile_run.size(0), width = group.width, per_kv = heads_ / kv_heads_, pairs = tiles * kv_heads_;
+    const std::int64_t tiles = group.tile_run.size(0), width = group.width, per_kv = heads_ / kv_heads_,
+                       pairs = tiles * kv_heads_;
     const auto of_tiles = [&](const at::Tensor& x) {  // [tiles, Hkv, rows of a tile, heads per kv head or 1, Dh]
-        return x.index_select(0, group.tile_rows).view({tiles, tile, kv_heads_, -1, head_dim_}).transpose(1, 2).contiguous();
+        return x.index_select(0, group.tile_rows)
+            .view({tiles, tile, kv_heads_, -1, head_dim_})
+            .transpose(1, 2)
+            .contiguous();
     };
     const at::Tensor queries = of_tiles(q), own_key = of_tiles(k), own_value = of_tiles(v);
     const at::Tensor tile_keys = keys.index_select(0, group.tile_run).view({pairs, width, head_dim_});
@@ -120,7 +129,8 @@ void Attention::attend_rows(const Group& group, const at::Tensor& q, const at::T
     const at::Tensor seen = at::bmm(queries.view({pairs, tile * per_kv, head_dim_}), tile_keys.transpose(1, 2));
     const at::Tensor mask = group.mask.index_select(0, group.tile_run).view({tiles, 1, 1, 1, width});
     const at::Tensor own = (queries * own_key).sum(-1, /*keepdim=*/true);
-    at::Tensor weights = at::cat({seen.view({tiles, kv_heads_, tile, per_kv, width}) + mask, own}, -1) / std::sqrt(double(head_dim_));
+    at::Tensor weights =
+        at::cat({seen.view({tiles, kv_heads_, tile, per_kv, width}) + mask, own}, -1) / std::sqrt(double(head_dim_));
     weights = at::softmax(weights, -1);
 
     const at::Tensor seen_weights = weights.narrow(-1, 0, width).reshape({pairs, tile * per_kv, width});

@@ -78,7 +78,8 @@ Routing route(const MoeWeights& moe, const ModelConfig& config, const at::Tensor
     const std::int64_t K = config.num_experts_per_tok, E = config.num_experts, N = x.size(0);
     // The scores of whole tiles: ATen computes the odd elements at the end of a tensor by another exp than the others.
     const at::Tensor logits = multiply_tiles(pad_rows(x), moe.router);
-    const at::Tensor scores = (config.router == Router::softmax ? at::softmax(logits, -1) : at::sigmoid(logits)).narrow(0, 0, N);
+    const at::Tensor scores =
+        (config.router == Router::softmax ? at::softmax(logits, -1) : at::sigmoid(logits)).narrow(0, 0, N);
     at::Tensor choice = scores;  // what the selection compares: biased and restricted to groups, never used as a weight
     if (moe.correction_bias.defined()) choice = choice + moe.correction_bias;
     if (config.topk_group < config.n_group) {
@@ -121,7 +122,8 @@ at::Tensor contributions(const MoeWeights& moe, const Routing& routing, const at
         const std::int64_t n = counts.data_ptr<std::int64_t>()[e];
         if (n == 0) continue;
         const at::Tensor here = slots.narrow(0, begin, n);
-        at::Tensor y = feed_forward(moe.experts[static_cast<std::size_t>(e)], x.index_select(0, rows.narrow(0, begin, n)));
+        at::Tensor y =
+            feed_forward(moe.experts[static_cast<std::size_t>(e)], x.index_select(0, rows.narrow(0, begin, n)));
         out.index_copy_(0, here, y.mul_(slot_weight.index_select(0, here)));
         begin += n;
     }

@@ -12,7 +12,8 @@ struct Family {
     const char* model_type;
     void (*describe)(const ConfigReader&, ModelConfig&);
 };
-constexpr Family families[] = {{"qwen3_moe", describe_qwen3_moe}, {"mixtral", describe_mixtral}, {"glm4_moe", describe_glm4_moe}};
+constexpr Family families[] = {
+    {"qwen3_moe", describe_qwen3_moe}, {"mixtral", describe_mixtral}, {"glm4_moe", describe_glm4_moe}};
 
 /// What every family calls by the same name.
 void describe_common(const ConfigReader& json, ModelConfig& config) {
@@ -22,7 +23,8 @@ void describe_common(const ConfigReader& json, ModelConfig& config) {
     config.num_attention_heads = json.positive("num_attention_heads");
     config.num_key_value_heads = json.positive_or("num_key_value_heads", config.num_attention_heads);
     if (!json.has("head_dim") && config.hidden_size % config.num_attention_heads != 0)
-        json.refuse("num_attention_heads", "{} does not divide hidden_size {}", config.num_attention_heads, config.hidden_size);
+        json.refuse("num_attention_heads", "{} does not divide hidden_size {}", config.num_attention_heads,
+                    config.hidden_size);
     config.head_dim = json.positive_or("head_dim", config.hidden_size / config.num_attention_heads);
     config.rotary_dim = config.head_dim;
     config.rms_norm_eps = json.get_or("rms_norm_eps", 1e-6);
@@ -66,7 +68,8 @@ double ConfigReader::rope(const std::string& key, double otherwise) const {
         const Json& rope = json_.at(place);
         const std::string where = file_ + ": " + place;
         if (!rope.is_object()) fail(Exit::data, "{}: not an object", where);
-        const auto type = get_field_or<std::string>(rope, rope.contains("rope_type") ? "rope_type" : "type", where, "default");
+        const auto type =
+            get_field_or<std::string>(rope, rope.contains("rope_type") ? "rope_type" : "type", where, "default");
         if (type != "default") fail(Exit::data, "{}: rope_type: rope scaling '{}' is not supported", where, type);
         if (rope.contains(key)) return get_field<double>(rope, key, where);
     }
@@ -93,7 +96,8 @@ ModelConfig read_model_config(const std::filesystem::path& model_folder) {
 
 std::vector<ExpectedTensor> expected_tensors(const ModelConfig& c) {
     const std::int64_t D = c.hidden_size, Dh = c.head_dim, H = c.num_attention_heads, Hkv = c.num_key_value_heads;
-    std::vector<ExpectedTensor> expected = {{"model.embed_tokens.weight", {c.vocab_size, D}}, {"model.norm.weight", {D}}};
+    std::vector<ExpectedTensor> expected = {{"model.embed_tokens.weight", {c.vocab_size, D}},
+                                            {"model.norm.weight", {D}}};
     if (!c.tie_word_embeddings) expected.push_back({"lm_head.weight", {c.vocab_size, D}});
 
     for (std::int64_t layer = 0; layer < c.num_hidden_layers; ++layer) {
@@ -101,7 +105,8 @@ std::vector<ExpectedTensor> expected_tensors(const ModelConfig& c) {
         const auto add = [&](const std::string& name, std::vector<std::int64_t> shape) {
             expected.push_back({prefix + name, std::move(shape)});
         };
-        const auto add_mlp = [&](const std::string& gate, const std::string& up, const std::string& down, std::int64_t F) {
+        const auto add_mlp = [&](const std::string& gate, const std::string& up, const std::string& down,
+                                 std::int64_t F) {
             add(gate, {F, D});
             add(up, {F, D});
             add(down, {D, F});

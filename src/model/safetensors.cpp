@@ -52,7 +52,8 @@ std::vector<Entry> read_header(const std::string& file, std::span<const std::byt
     std::memcpy(&length, bytes.data(), sizeof length);
     if (length > max_header_bytes) fail(Exit::data, "{}: header: {} bytes, at most {}", file, length, max_header_bytes);
     if (length > bytes.size() - sizeof length)
-        fail(Exit::data, "{}: header: truncated, expected {} bytes, got {}", file, length, bytes.size() - sizeof length);
+        fail(Exit::data, "{}: header: truncated, expected {} bytes, got {}", file, length,
+             bytes.size() - sizeof length);
 
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + sizeof length, length);
     if (!text.starts_with('{')) fail(Exit::data, "{}: header: does not begin with '{{'", file);
@@ -61,9 +62,8 @@ std::vector<Entry> read_header(const std::string& file, std::span<const std::byt
     for (const auto& [name, json] : header.items()) {
         if (name != "__metadata__") entries.push_back(read_entry(file, name, json));
     }
-    std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-        return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
-    });
+    std::sort(entries.begin(), entries.end(),
+              [](const Entry& a, const Entry& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
 
     std::uint64_t position = 0;
     for (const auto& entry : entries) {
@@ -80,7 +80,9 @@ std::vector<Entry> read_header(const std::string& file, std::span<const std::byt
 
 }  // namespace
 
-std::string shape_text(std::span<const std::int64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+std::string shape_text(std::span<const std::int64_t> shape) {
+    return fmt::format("[{}]", fmt::join(shape, ", "));
+}
 
 Checkpoint::Checkpoint(const std::filesystem::path& folder) : folder_(folder) {
     const auto index_path = folder / "model.safetensors.index.json";
@@ -113,7 +115,8 @@ void Checkpoint::add_file(const std::filesystem::path& path) {
         std::memcpy(&header, bytes.data(), sizeof header);
         const auto data = bytes.subspan(sizeof header + header + entry.begin, entry.end - entry.begin);
         const bool added = tensors_.emplace(entry.name, TensorView{entry.dtype, entry.shape, data, &key}).second;
-        if (!added) fail(Exit::data, "{}: {}: also in {}", path.string(), entry.name, tensors_.at(entry.name).file->string());
+        if (!added)
+            fail(Exit::data, "{}: {}: also in {}", path.string(), entry.name, tensors_.at(entry.name).file->string());
     }
 }
 
@@ -126,9 +129,11 @@ const TensorView& Checkpoint::get(const std::string& name, std::span<const std::
     const auto* view = find(name);
     if (!view) fail(Exit::data, "{}: {}: missing tensor", folder_.string(), name);
     if (!std::equal(shape.begin(), shape.end(), view->shape.begin(), view->shape.end()))
-        fail(Exit::data, "{}: {}: expected shape {}, got {}", view->file->string(), name, shape_text(shape), shape_text(view->shape));
+        fail(Exit::data, "{}: {}: expected shape {}, got {}", view->file->string(), name, shape_text(shape),
+             shape_text(view->shape));
     if (view->dtype != "BF16" && view->dtype != "F16" && view->dtype != "F32")
-        fail(Exit::data, "{}: {}: dtype {} is not supported, expected BF16, F16 or F32", view->file->string(), name, view->dtype);
+        fail(Exit::data, "{}: {}: dtype {} is not supported, expected BF16, F16 or F32", view->file->string(), name,
+             view->dtype);
     return *view;
 }
 

@@ -68,7 +68,9 @@ Weights::Weights(const std::filesystem::path& model_folder, const ModelConfig& c
     for (const auto& tensor : expected_tensors(config)) checkpoint_.get(tensor.name, tensor.shape);
 }
 
-at::Tensor Weights::read(const std::string& name) const { return read_stacked({name}); }
+at::Tensor Weights::read(const std::string& name) const {
+    return read_stacked({name});
+}
 
 at::Tensor Weights::read_stacked(const std::vector<std::string>& names) const {
     std::vector<std::int64_t> shape = checkpoint_.find(names[0])->shape;
@@ -91,7 +93,8 @@ at::Tensor Weights::read_rows(const std::string& name, std::span<const std::int3
     const at::Tensor out = at::empty({static_cast<std::int64_t>(rows.size()), view.shape[1]}, dtype_);
     for (std::size_t i = 0; i < rows.size(); ++i) {
         if (rows[i] < 0 || rows[i] >= view.shape[0])
-            fail(Exit::data, "{}: {}: token id {} is beyond its {} rows", view.file->string(), name, rows[i], view.shape[0]);
+            fail(Exit::data, "{}: {}: token id {} is beyond its {} rows", view.file->string(), name, rows[i],
+                 view.shape[0]);
         convert(view, name, view.bytes.subspan(static_cast<std::size_t>(rows[i]) * row_bytes, row_bytes), out,
                 static_cast<std::int64_t>(i) * view.shape[1]);
     }
@@ -107,12 +110,15 @@ MoeWeights Weights::read_moe(const std::string& prefix) const {
     MoeWeights moe;
     moe.router = read(prefix + names.router);
     if (config_.router == Router::sigmoid) moe.correction_bias = read(prefix + names.correction_bias);
-    const auto of_expert = [&](const std::string& name, std::int64_t e) { return prefix + fmt::format(fmt::runtime(name), e); };
+    const auto of_expert = [&](const std::string& name, std::int64_t e) {
+        return prefix + fmt::format(fmt::runtime(name), e);
+    };
     for (std::int64_t e = 0; e < config_.num_experts; ++e)
         moe.experts.push_back(read_mlp(of_expert(names.gate, e), of_expert(names.up, e), of_expert(names.down, e)));
     if (config_.shared_intermediate_size > 0)
-        moe.shared = read_mlp(prefix + "mlp.shared_experts.gate_proj.weight", prefix + "mlp.shared_experts.up_proj.weight",
-                              prefix + "mlp.shared_experts.down_proj.weight");
+        moe.shared =
+            read_mlp(prefix + "mlp.shared_experts.gate_proj.weight", prefix + "mlp.shared_experts.up_proj.weight",
+                     prefix + "mlp.shared_experts.down_proj.weight");
     return moe;
 }
 
@@ -124,7 +130,8 @@ LayerWeights Weights::layer(std::int64_t index) const {
     layer.qkv = read_stacked({attention + "q_proj.weight", attention + "k_proj.weight", attention + "v_proj.weight"});
     layer.output = read(attention + "o_proj.weight");
     if (config_.qkv_bias)
-        layer.qkv_bias = read_stacked({attention + "q_proj.bias", attention + "k_proj.bias", attention + "v_proj.bias"});
+        layer.qkv_bias =
+            read_stacked({attention + "q_proj.bias", attention + "k_proj.bias", attention + "v_proj.bias"});
     if (config_.output_bias) layer.output_bias = read(attention + "o_proj.bias");
     if (config_.qk_norm) {
         layer.q_norm = read(attention + "q_norm.weight");
@@ -133,13 +140,18 @@ LayerWeights Weights::layer(std::int64_t index) const {
     if (config_.is_moe[static_cast<std::size_t>(index)])
         layer.moe = read_moe(prefix);
     else
-        layer.dense = read_mlp(prefix + "mlp.gate_proj.weight", prefix + "mlp.up_proj.weight", prefix + "mlp.down_proj.weight");
+        layer.dense =
+            read_mlp(prefix + "mlp.gate_proj.weight", prefix + "mlp.up_proj.weight", prefix + "mlp.down_proj.weight");
     return layer;
 }
 
-at::Tensor Weights::final_norm() const { return read("model.norm.weight"); }
+at::Tensor Weights::final_norm() const {
+    return read("model.norm.weight");
+}
 
-at::Tensor Weights::embed(std::span<const std::int32_t> ids) const { return read_rows("model.embed_tokens.weight", ids); }
+at::Tensor Weights::embed(std::span<const std::int32_t> ids) const {
+    return read_rows("model.embed_tokens.weight", ids);
+}
 
 at::Tensor Weights::head(std::span<const std::int32_t> ids) const {
     return read_rows(config_.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight", ids);
@@ -150,7 +162,8 @@ double Weights::embedding_std() const {
     const TensorView& view = *checkpoint_.find(name);
     const auto n = static_cast<double>(view.shape[0] * view.shape[1]);
     double sum = 0, squares = 0;
-    for_each_element(view, name, view.bytes, [&](std::size_t, double value) { sum += value, squares += value * value; });
+    for_each_element(view, name, view.bytes,
+                     [&](std::size_t, double value) { sum += value, squares += value * value; });
     return std::sqrt((squares - sum * sum / n) / (n - 1));
 }
 

@@ -22,7 +22,8 @@ Inputs open_inputs(const Config& config) {
     require(config.model.path, "model.path");
     require(config.cases.path, "cases.path");
     ModelConfig model = read_model_config(config.model.path);
-    Inputs inputs{model, Tokenizer(config.model.path), read_facts(config.cases.path), {}, nullptr, patched_layers(config, model)};
+    Inputs inputs{model,   Tokenizer(config.model.path), read_facts(config.cases.path), {},
+                  nullptr, patched_layers(config, model)};
     inputs.order = scan_order(inputs.facts.size(), config.cases.seed);
     inputs.weights = std::make_unique<Weights>(config.model.path, model, config.model.precision);
     inputs.sigma = config.noise.scale * inputs.weights->embedding_std();
@@ -33,16 +34,21 @@ Identity identify(const Config& config, const Inputs& inputs) {
     std::string lines;
     for (const auto& file : inputs.weights->checkpoint().files())
         lines += fmt::format("{}  {}\n", sha256_file(file), file.filename().string());
-    return {sha256(lines), sha256_file(std::filesystem::path(config.model.path) / "tokenizer.json"), sha256_file(config.cases.path)};
+    return {sha256(lines), sha256_file(std::filesystem::path(config.model.path) / "tokenizer.json"),
+            sha256_file(config.cases.path)};
 }
 
 Attributes describe(const Config& config, const Inputs& inputs, const Identity& identity) {
     const ModelConfig& m = inputs.model;
     Attributes meta = {{"version", version}, {"model_type", m.model_type}};
-    for (const auto& [key, value] : {std::pair{"num_hidden_layers", m.num_hidden_layers}, {"hidden_size", m.hidden_size},
-                                     {"num_attention_heads", m.num_attention_heads}, {"num_key_value_heads", m.num_key_value_heads},
-                                     {"num_experts", m.num_experts}, {"num_experts_per_tok", m.num_experts_per_tok},
-                                     {"moe_intermediate_size", m.moe_intermediate_size}, {"vocab_size", m.vocab_size}})
+    for (const auto& [key, value] : {std::pair{"num_hidden_layers", m.num_hidden_layers},
+                                     {"hidden_size", m.hidden_size},
+                                     {"num_attention_heads", m.num_attention_heads},
+                                     {"num_key_value_heads", m.num_key_value_heads},
+                                     {"num_experts", m.num_experts},
+                                     {"num_experts_per_tok", m.num_experts_per_tok},
+                                     {"moe_intermediate_size", m.moe_intermediate_size},
+                                     {"vocab_size", m.vocab_size}})
         meta.emplace_back(key, std::to_string(value));
     const auto bos = config.model.bos == Bos::no    ? std::nullopt
                      : config.model.bos == Bos::yes ? inputs.tokenizer.bos()

@@ -1,6 +1,22 @@
 #include "moesweep/protocol.h"
 
 namespace moesweep {
+namespace {
+
+/// The configuration as INI without where things lie and how the work was divided, which change no number.
+std::string number_changing_ini(const Config& config) {
+    std::string ini, open_section;
+    for (const auto& [key, value] : settings(config)) {
+        const std::string section = key.substr(0, key.find('.'));
+        if (section == "run" || key == "model.path" || key == "cases.path") continue;
+        if (section != open_section) ini += fmt::format("[{}]\n", section);
+        open_section = section;
+        ini += fmt::format("{} = {}\n", key.substr(section.size() + 1), value);
+    }
+    return ini;
+}
+
+}  // namespace
 
 Study merge_run(const Config& config, const Store& store, const Attributes& provenance) {
     auto scan = store.read_scan();
@@ -18,10 +34,7 @@ Study merge_run(const Config& config, const Store& store, const Attributes& prov
 
     Attributes meta = scan->meta;
     meta.emplace_back("precision", config.model.precision == Precision::fp64 ? "fp64" : "fp32");
-    std::string lines;  // the configuration without the keys that change no number
-    for (const auto& [key, value] : settings(config))
-        if (!key.starts_with("run.") && key != "model.path" && key != "cases.path") lines += fmt::format("{} = {}\n", key, value);
-    meta.emplace_back("config", lines);
+    meta.emplace_back("config", number_changing_ini(config));
     store.write_sweep(units, scan->cases, joined, result_tables(study, config), meta, provenance);
     return study;
 }

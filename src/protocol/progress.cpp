@@ -14,7 +14,8 @@ namespace {
 
 std::string duration(double seconds) {
     const auto s = static_cast<std::int64_t>(seconds);
-    return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60) : fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
+    return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60)
+                    : fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
 }
 
 double seconds_since(std::chrono::steady_clock::time_point t) {
@@ -24,7 +25,11 @@ double seconds_since(std::chrono::steady_clock::time_point t) {
 }  // namespace
 
 Progress::Progress(bool visible, double seconds)
-    : visible_(visible), terminal_(isatty(STDOUT_FILENO) == 1), seconds_(seconds), start_(Clock::now()), shown_(start_) {}
+    : visible_(visible),
+      terminal_(isatty(STDOUT_FILENO) == 1),
+      seconds_(seconds),
+      start_(Clock::now()),
+      shown_(start_) {}
 
 void Progress::log_to(const std::filesystem::path& folder, int rank) {
     make_writable_folder(folder);
@@ -71,14 +76,16 @@ void Progress::show(bool last) {
     const double now = static_cast<double>(done_) + part_, fresh = now - static_cast<double>(first_);
     const double left = fresh > 0 ? (total - now) * elapsed / fresh : 0;
     std::string line = fmt::format("{} {}/{}", what_, done_, total_);
-    if (rows_ > 0) line += fmt::format("  {:.0f} row-layers/s on this rank", static_cast<double>(rows_) / std::max(elapsed, 1e-9));
+    if (rows_ > 0)
+        line += fmt::format("  {:.0f} row-layers/s on this rank", static_cast<double>(rows_) / std::max(elapsed, 1e-9));
     line += fmt::format("  elapsed {}", duration(elapsed));
     if (!last && fresh > 0) line += fmt::format("  left {}", duration(left));
     if (!terminal_) {
         fmt::print("{}\n", line);
     } else {
         const auto filled = static_cast<std::size_t>(24 * std::clamp(now / total, 0.0, 1.0));
-        fmt::print("\r[{}{}] {}\x1b[K{}", std::string(filled, '#'), std::string(24 - filled, '.'), line, last ? "\n" : "");
+        fmt::print("\r[{}{}] {}\x1b[K{}", std::string(filled, '#'), std::string(24 - filled, '.'), line,
+                   last ? "\n" : "");
     }
     std::fflush(stdout);
 }

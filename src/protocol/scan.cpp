@@ -12,7 +12,8 @@ constexpr std::size_t most_per_pass = 128;  // candidates a rank takes at a time
 void check_length(const Case& candidate, const ModelConfig& model) {
     const auto length = static_cast<std::int64_t>(candidate.tokens.size());
     if (model.sliding_window > 0 && length > model.sliding_window)
-        fail(Exit::data, "case {}: prompt of {} tokens is longer than the model's sliding_window {}, which is not supported",
+        fail(Exit::data,
+             "case {}: prompt of {} tokens is longer than the model's sliding_window {}, which is not supported",
              candidate.fact.case_id, length, model.sliding_window);
 }
 
@@ -33,20 +34,26 @@ void run_candidates(const Config& config, const Inputs& inputs, const Comm& comm
     std::vector<Case*> candidates;
     for (auto& c : round)
         if (c.status == Status::usable) candidates.push_back(&c);
-    const auto share = [&](int rank) { return candidates.size() * static_cast<std::size_t>(rank) / static_cast<std::size_t>(comm.size()); };
+    const auto share = [&](int rank) {
+        return candidates.size() * static_cast<std::size_t>(rank) / static_cast<std::size_t>(comm.size());
+    };
 
     std::vector<double> deltas;
     for (std::size_t begin = share(comm.rank()), end = share(comm.rank() + 1); begin < end;) {
         std::vector<PassCase> cases;
-        for (; begin < end && cases.size() < most_per_pass; ++begin) cases.push_back(make_pass_case(config, inputs, *candidates[begin], 0));
-        const PassPlan base_runs{std::vector<bool>(inputs.patched_layers.size()), {}, Vectors::none, /*routing=*/false, {}};
+        for (; begin < end && cases.size() < most_per_pass; ++begin)
+            cases.push_back(make_pass_case(config, inputs, *candidates[begin], 0));
+        const PassPlan base_runs{
+            std::vector<bool>(inputs.patched_layers.size()), {}, Vectors::none, /*routing=*/false, {}};
         const PassResult result = run_pass(inputs.model, *inputs.weights, cases, base_runs);
-        for (std::size_t b = 0; b < cases.size(); ++b) deltas.insert(deltas.end(), {result.delta_clean[b], result.delta_noised[b]});
+        for (std::size_t b = 0; b < cases.size(); ++b)
+            deltas.insert(deltas.end(), {result.delta_clean[b], result.delta_noised[b]});
     }
     const auto all = comm.gather_all(deltas);
     for (std::size_t i = 0; i < candidates.size(); ++i) {
         if (!std::isfinite(all[2 * i]) || !std::isfinite(all[2 * i + 1]))
-            fail(Exit::data, "{}: case {}: the model's logits are not finite", config.model.path, candidates[i]->fact.case_id);
+            fail(Exit::data, "{}: case {}: the model's logits are not finite", config.model.path,
+                 candidates[i]->fact.case_id);
         candidates[i]->delta_clean = all[2 * i];
         candidates[i]->delta_noised = all[2 * i + 1];
         candidates[i]->status = judge_margins(config.cases, all[2 * i], all[2 * i + 1]);
@@ -56,12 +63,14 @@ void run_candidates(const Config& config, const Inputs& inputs, const Comm& comm
 }  // namespace
 
 PassCase make_pass_case(const Config& config, const Inputs& inputs, const Case& c, std::int32_t index) {
-    return {&c, index, subject_noise(c.subject_end - c.subject_begin, inputs.model.hidden_size, inputs.sigma,
-                                     config.noise.seed + c.fact.case_id)};
+    return {&c, index,
+            subject_noise(c.subject_end - c.subject_begin, inputs.model.hidden_size, inputs.sigma,
+                          config.noise.seed + c.fact.case_id)};
 }
 
 std::vector<Case> scan(const Config& config, const Inputs& inputs, const Comm& comm, Progress& progress) {
-    const auto limit = static_cast<std::size_t>(config.cases.limit == 0 ? static_cast<std::int64_t>(inputs.facts.size()) : config.cases.limit);
+    const auto limit = static_cast<std::size_t>(config.cases.limit == 0 ? static_cast<std::int64_t>(inputs.facts.size())
+                                                                        : config.cases.limit);
     const auto ranks = static_cast<std::size_t>(comm.size());
     std::vector<Case> scanned;
     std::size_t usable = 0, position = 0;

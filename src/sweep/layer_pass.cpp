@@ -16,8 +16,13 @@ namespace {
 class Pass {
   public:
     Pass(const ModelConfig& config, const Weights& weights, std::span<const PassCase> cases, const PassPlan& plan)
-        : config_(config), weights_(weights), cases_(cases), plan_(plan), rotary_(config, longest(cases), weights.dtype()),
-          attention_(config, contexts(cases), weights.dtype()), recorder_(config, cases, plan) {}
+        : config_(config),
+          weights_(weights),
+          cases_(cases),
+          plan_(plan),
+          rotary_(config, longest(cases), weights.dtype()),
+          attention_(config, contexts(cases), weights.dtype()),
+          recorder_(config, cases, plan) {}
 
     PassResult run() {
         embed();
@@ -27,7 +32,8 @@ class Pass {
             if (layer.moe)
                 apply_moe(l, layer);
             else
-                hidden_ = hidden_ + feed_forward(*layer.dense, rms_norm(hidden_, layer.post_attention_norm, config_.rms_norm_eps));
+                hidden_ = hidden_ + feed_forward(*layer.dense,
+                                                 rms_norm(hidden_, layer.post_attention_norm, config_.rms_norm_eps));
             if (plan_.on_layer) plan_.on_layer(l, hidden_.size(0) - first_row_);
         }
         return recorder_.finish(score());
@@ -56,7 +62,8 @@ class Pass {
         std::vector<std::int64_t> positions, runs;
         for (const auto& c : cases_) {
             const at::Tensor clean = weights_.embed(c.facts->tokens), noised = clean.clone();
-            noised.narrow(0, c.facts->subject_begin, c.facts->subject_end - c.facts->subject_begin).add_(c.noise.to(clean.scalar_type()));
+            noised.narrow(0, c.facts->subject_begin, c.facts->subject_end - c.facts->subject_begin)
+                .add_(c.noise.to(clean.scalar_type()));
             for (const auto& run : {clean, noised}) {
                 const std::int64_t context = length(c) - 1;
                 parts.push_back(run.narrow(0, 0, context));
@@ -78,7 +85,8 @@ class Pass {
     void attend(const LayerWeights& layer, bool last) {
         const std::int64_t H = config_.num_attention_heads, Hkv = config_.num_key_value_heads, Dh = config_.head_dim;
         const std::int64_t N = hidden_.size(0);
-        const at::Tensor qkv = project(rms_norm(hidden_, layer.input_norm, config_.rms_norm_eps), layer.qkv, layer.qkv_bias);
+        const at::Tensor qkv =
+            project(rms_norm(hidden_, layer.input_norm, config_.rms_norm_eps), layer.qkv, layer.qkv_bias);
         const auto heads = [&](std::int64_t first, std::int64_t count) {
             return qkv.narrow(1, first * Dh, count * Dh).reshape({N, count, Dh});
         };
@@ -88,7 +96,8 @@ class Pass {
             q = rms_norm(q, layer.q_norm, config_.rms_norm_eps);
             k = rms_norm(k, layer.k_norm, config_.rms_norm_eps);
         }
-        const at::Tensor mixed = attention_(rotary_.rotate(q, positions_), rotary_.rotate(k, positions_), v, /*with_contexts=*/!last);
+        const at::Tensor mixed =
+            attention_(rotary_.rotate(q, positions_), rotary_.rotate(k, positions_), v, /*with_contexts=*/!last);
         if (last) {
             hidden_ = hidden_.narrow(0, attention_.contexts_end(), attention_.rows());
             first_row_ = 0;
@@ -108,13 +117,15 @@ class Pass {
         const Routing base_routing{base(routing.experts), base(routing.weights), base(routing.gap)};
         recorder_.routing(l, base_routing, base(parts), base(outputs));
         at::Tensor rows;
-        if (plan_.patched[static_cast<std::size_t>(l)]) rows = patched_rows(l, base_routing.experts, base(parts), base(outputs));
+        if (plan_.patched[static_cast<std::size_t>(l)])
+            rows = patched_rows(l, base_routing.experts, base(parts), base(outputs));
         hidden_ = hidden_ + outputs;
         if (rows.defined()) hidden_ = at::cat({hidden_, rows});
     }
 
     /// A row for every patch of this layer: the noised run's residual before the MoE block plus the patched output.
-    at::Tensor patched_rows(std::int64_t l, const at::Tensor& base_experts, const at::Tensor& parts, const at::Tensor& outputs) {
+    at::Tensor patched_rows(std::int64_t l, const at::Tensor& base_experts, const at::Tensor& parts,
+                            const at::Tensor& outputs) {
         const at::Tensor experts = base_experts.cpu().contiguous();
         const auto K = static_cast<std::size_t>(experts.size(1));
         const auto experts_of = [&](std::size_t run) {
@@ -124,7 +135,8 @@ class Pass {
         std::vector<std::int64_t> runs, positions;
         for (std::size_t b = 0; b < cases_.size(); ++b) {
             const auto clean = static_cast<std::int64_t>(2 * b), noised = clean + 1;
-            const Site site{experts_of(2 * b), experts_of(2 * b + 1), parts[clean], parts[noised], outputs[clean], outputs[noised]};
+            const Site site{experts_of(2 * b), experts_of(2 * b + 1), parts[clean],
+                            parts[noised],     outputs[clean],        outputs[noised]};
             const Patches patches = make_patches(site, plan_.sweep);
             if (patches.labels.empty()) continue;
             recorder_.patches(b, l, patches);
@@ -152,7 +164,8 @@ class Pass {
         std::vector<double> deltas;
         for (std::int64_t row = 0; row < hidden_.size(0); row += score_rows) {
             const std::int64_t n = std::min(score_rows, hidden_.size(0) - row);
-            const at::Tensor normed = rms_norm(hidden_.narrow(0, row, n), final_norm, config_.rms_norm_eps).to(at::kDouble);
+            const at::Tensor normed =
+                rms_norm(hidden_.narrow(0, row, n), final_norm, config_.rms_norm_eps).to(at::kDouble);
             const at::Tensor delta = (normed * contrast.index_select(0, row_case.narrow(0, row, n))).sum(-1).cpu();
             deltas.insert(deltas.end(), delta.data_ptr<double>(), delta.data_ptr<double>() + n);
         }
@@ -182,7 +195,8 @@ at::Tensor subject_noise(std::int64_t subject_tokens, std::int64_t hidden_size, 
     return at::randn({subject_tokens, hidden_size}, generator, at::kFloat) * sigma;
 }
 
-PassResult run_pass(const ModelConfig& config, const Weights& weights, std::span<const PassCase> cases, const PassPlan& plan) {
+PassResult run_pass(const ModelConfig& config, const Weights& weights, std::span<const PassCase> cases,
+                    const PassPlan& plan) {
     const c10::InferenceMode no_autograd;
     return Pass(config, weights, cases, plan).run();
 }

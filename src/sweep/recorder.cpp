@@ -13,13 +13,16 @@ void append_floats(std::vector<float>& to, const at::Tensor& values) {
     to.insert(to.end(), flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel());
 }
 
-at::Tensor norms(const at::Tensor& vectors) { return at::linalg_vector_norm(vectors.to(at::kDouble), 2, at::IntArrayRef{-1}); }
+at::Tensor norms(const at::Tensor& vectors) {
+    return at::linalg_vector_norm(vectors.to(at::kDouble), 2, at::IntArrayRef{-1});
+}
 
 /// The lines' order by case; lines of one case keep theirs, which is by layer and within it as they were noted.
 std::vector<std::size_t> order_by_case(const std::vector<std::int32_t>& case_index) {
     std::vector<std::size_t> order(case_index.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return case_index[a] < case_index[b]; });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return case_index[a] < case_index[b]; });
     return order;
 }
 
@@ -35,7 +38,9 @@ void reorder(std::vector<T>& column, std::size_t width, const std::vector<std::s
 
 template <class Table>
 void reorder(Table& table, const std::vector<std::size_t>& order) {
-    columns(table, [&](const ColumnInfo&, auto& column, int width) { reorder(column, static_cast<std::size_t>(width), order); });
+    columns(table, [&](const ColumnInfo&, auto& column, int width) {
+        reorder(column, static_cast<std::size_t>(width), order);
+    });
 }
 
 }  // namespace
@@ -48,7 +53,8 @@ Recorder::Recorder(const ModelConfig& config, std::span<const PassCase> cases, c
     tables_.vectors.push_back({name, static_cast<std::int32_t>(config.hidden_size), {}});
 }
 
-void Recorder::routing(std::int64_t layer, const Routing& routing, const at::Tensor& contributions, const at::Tensor& outputs) {
+void Recorder::routing(std::int64_t layer, const Routing& routing, const at::Tensor& contributions,
+                       const at::Tensor& outputs) {
     if (!keep_routing_) return;
     auto& table = tables_.routing;
     for (const auto& pass_case : cases_) {
@@ -59,7 +65,8 @@ void Recorder::routing(std::int64_t layer, const Routing& routing, const at::Ten
         }
     }
     const at::Tensor experts = routing.experts.cpu().contiguous();
-    table.expert.insert(table.expert.end(), experts.data_ptr<std::int64_t>(), experts.data_ptr<std::int64_t>() + experts.numel());
+    table.expert.insert(table.expert.end(), experts.data_ptr<std::int64_t>(),
+                        experts.data_ptr<std::int64_t>() + experts.numel());
     append_floats(table.weight, routing.weights);
     append_floats(table.contribution_norm, norms(contributions));
     append_floats(table.gap, routing.gap);
@@ -93,10 +100,12 @@ PassResult Recorder::finish(const std::vector<double>& deltas) {
         tables_.rows.delta.push_back(delta);
         tables_.rows.rescue.push_back(delta - result.delta_noised[row_case_[row]]);
     }
-    const auto routing_order = order_by_case(tables_.routing.case_index), row_order = order_by_case(tables_.rows.case_index);
+    const auto routing_order = order_by_case(tables_.routing.case_index),
+               row_order = order_by_case(tables_.rows.case_index);
     if (keep_vectors_ != Vectors::none) {
         auto& vectors = tables_.vectors[0];
-        reorder(vectors.values, static_cast<std::size_t>(vectors.width), keep_vectors_ == Vectors::outputs ? routing_order : row_order);
+        reorder(vectors.values, static_cast<std::size_t>(vectors.width),
+                keep_vectors_ == Vectors::outputs ? routing_order : row_order);
     }
     reorder(tables_.routing, routing_order);
     reorder(tables_.rows, row_order);

@@ -16,7 +16,8 @@ class Recorder {
 
     /// Base rows of one MoE layer, clean and noised of each case in turn: routing [2B, K], contributions [2B, K, D],
     /// outputs [2B, D].
-    void routing(std::int64_t layer, const Routing& routing, const at::Tensor& contributions, const at::Tensor& outputs);
+    void routing(std::int64_t layer, const Routing& routing, const at::Tensor& contributions,
+                 const at::Tensor& outputs);
 
     /// The patches of one site, whose rows follow those noted before.
     void patches(std::size_t case_in_pass, std::int64_t layer, const Patches& patches);

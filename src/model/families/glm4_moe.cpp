@@ -27,8 +27,10 @@ void describe_glm4_moe(const ConfigReader& json, ModelConfig& config) {
     config.n_group = json.positive_or("n_group", 1);
     config.topk_group = json.positive_or("topk_group", 1);
     if (config.num_experts % config.n_group != 0 || config.num_experts / config.n_group < 2)
-        json.refuse("n_group", "{} experts do not fall into {} groups of two or more", config.num_experts, config.n_group);
-    if (config.topk_group > config.n_group) json.refuse("topk_group", "{} of {} groups", config.topk_group, config.n_group);
+        json.refuse("n_group", "{} experts do not fall into {} groups of two or more", config.num_experts,
+                    config.n_group);
+    if (config.topk_group > config.n_group)
+        json.refuse("topk_group", "{} of {} groups", config.topk_group, config.n_group);
     if (config.num_experts_per_tok > config.num_experts / config.n_group * config.topk_group)
         json.refuse("num_experts_per_tok", "{} experts do not fit into {} groups of {}", config.num_experts_per_tok,
                     config.topk_group, config.num_experts / config.n_group);

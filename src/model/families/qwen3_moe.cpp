@@ -15,7 +15,8 @@ void describe_qwen3_moe(const ConfigReader& json, ModelConfig& config) {
     for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer)
         config.is_moe[static_cast<std::size_t>(layer)] = (layer + 1) % step == 0;
     for (const auto layer : json.get_or("mlp_only_layers", std::vector<std::int64_t>())) {
-        if (layer < 0 || layer >= config.num_hidden_layers) json.refuse("mlp_only_layers", "there is no layer {}", layer);
+        if (layer < 0 || layer >= config.num_hidden_layers)
+            json.refuse("mlp_only_layers", "there is no layer {}", layer);
         config.is_moe[static_cast<std::size_t>(layer)] = false;
     }
     for (const bool moe : config.is_moe)
