@@ -77,16 +77,19 @@ def load(run):
                     raise RunError(f"{name}: /{part}/{dataset}: dataset is missing")
             return file[part]
 
-        meta = attributes(group("meta"))
+        meta, provenance = attributes(group("meta")), attributes(group("provenance"))
         group("results")
         config = configparser.ConfigParser(interpolation=None)
-        config.read_string(meta.get("config", ""))
+        try:  # /provenance holds every key, /meta those that change a number
+            config.read_string(provenance.get("config") or meta.get("config", ""))
+        except configparser.Error as error:
+            raise RunError(f"{name}: /meta: config: {str(error).splitlines()[0]}") from None
         for part in COLUMNS:
             group(part)
         results = {key: frame(table) for key, table in group("results").items()}
         units = {key: {column: text(data.attrs.get("unit", "")) for column, data in table.items()}
                  for key, table in file["results"].items()}
-        return Run(path, meta, attributes(group("provenance")), config, cases(group("cases")), frame(group("routing")),
+        return Run(path, meta, provenance, config, cases(group("cases")), frame(group("routing")),
                    frame(group("rows")), results, attributes(group("results/summary")), units)
 
 
