@@ -53,6 +53,7 @@ struct Case {
     Fact fact;
     Status status = Status::usable;
     Split split = Split::none;
+    Split relaxed_split = Split::none;  ///< of the relaxed study (scale_up.*)
     std::vector<std::int32_t> tokens;              ///< T ids, BOS included
     std::int32_t subject_begin = 0, subject_end = 0;  ///< half-open token span
     std::int32_t true_id = -1, foil_id = -1;
@@ -66,10 +67,20 @@ Case make_case(const Tokenizer& tokenizer, const Config& config, const Fact& fac
 /// Judges the two deltas of a case that still is `usable` by cases.clean_margin and cases.noise_drop; NaN passes neither.
 Status judge_margins(const Config::Cases& rules, double delta_clean, double delta_noised);
 
-/// Indices of the usable cases (given in scan order) in the order of the split: a fresh random.Random(seed).shuffle.
-std::vector<std::size_t> split_order(const std::vector<Case>& cases, std::int64_t seed);
+/// The cases of the study: the first cases.limit usable ones (0 = all), as indices into `cases` (scan order).
+std::vector<std::int32_t> study_cases(const Config& config, const std::vector<Case>& cases);
 
-/// Splits the usable cases: the first `discovery` of split_order are discovery, the others validation.
-void split_cases(std::vector<Case>& cases, std::int64_t seed, std::int64_t discovery);
+/// The cases of the relaxed study: the first scale_up.limit that pass its filters; none if the limit is 0.
+std::vector<std::int32_t> relaxed_cases(const Config& config, const std::vector<Case>& cases);
+
+/// The cases that are swept: those of either study, ascending.
+std::vector<std::int32_t> swept_cases(const Config& config, const std::vector<Case>& cases);
+
+/// The order in which a study is split: a fresh random.Random(seed).shuffle of its cases.
+std::vector<std::int32_t> split_order(std::vector<std::int32_t> members, std::int64_t seed);
+
+/// Sets split and relaxed_split: the first cases.discovery (scale_up.discovery) of the split order by cases.seed are
+/// discovery, the others of the study validation.
+void split_cases(const Config& config, std::vector<Case>& cases);
 
 }  // namespace moesweep

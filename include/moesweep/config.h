@@ -35,6 +35,8 @@ struct Config {
     struct Noise {
         double scale = 3.0;     ///< sigma = scale x standard deviation of the embedding matrix
         std::int64_t seed = 0;  ///< a case draws from seed + case_id
+        std::int64_t draws = 1;  ///< draws of the noise, each swept: draw d of a case uses seed + case_id + d x 2^40
+        std::string scales;      ///< further scales to sweep (Table 13), e.g. "1,2,4"; empty: none
     } noise;
     struct Sweep {
         std::string layers = "all";  ///< "all" or e.g. "0-3,7": where patches are made
@@ -42,6 +44,8 @@ struct Config {
         Experts experts = Experts::union_;
         bool coalition_clean = true;  ///< sweep.coalitions = none | clean | union | clean,union
         bool coalition_union = true;
+        bool subsets = false;  ///< sweep.subsets = none | all: every non-empty subset of the clean top-k (exact Shapley values)
+        std::string subset_layers = "selected";  ///< where: "selected" (the selected layer) or layers such as 0-3,7
     } sweep;
     struct Select {
         std::int64_t recurrence = 64;  ///< discovery cases in which a candidate expert must be clean-active
@@ -49,7 +53,20 @@ struct Config {
     struct Controls {
         std::int64_t random = 3;   ///< clean-active random controls per case
         std::int64_t seed = 1000;  ///< a case draws from seed + case_id
+        bool equal_norm = true;    ///< the equal-norm rows of the selected expert and its gate-matched control (eq. 8-10)
     } controls;
+    struct ScaleUp {  ///< the relaxed study (paper, appendix F)
+        std::int64_t limit = 0;  ///< cases wanted under the relaxed filters; 0 = no relaxed study
+        double clean_margin = 0.5;
+        double noise_drop = 0.25;
+        std::int64_t discovery = 256;
+        std::int64_t recurrence = 128;
+    } scale_up;
+    struct Stability {  ///< selection under other splits (paper, appendix D)
+        std::string split_seeds = "0,1,2,3,4";
+        std::string thresholds = "32,48,64,80,96";  ///< of recurrence
+        std::int64_t folds = 5;                     ///< relation folds
+    } stability;
     struct Stats {
         std::int64_t bootstrap = 5000;    ///< resamples of an interval
         std::int64_t sign_flips = 10000;  ///< samples of a p value
@@ -77,7 +94,7 @@ struct Setting {
 std::vector<Setting> settings(const Config& config);
 
 /// Whether the scan or the unit files depend on a key, so that it must not differ when a run goes on: model.precision,
-/// model.bos, cases.* but path and discovery, noise.*, sweep.*, store.*, and run.unit, which changes no number but names
+/// model.bos, cases.* but path and discovery, noise.scale and seed, sweep.*, scale_up's filters, store.*, and run.unit, which changes no number but names
 /// the unit files. The other keys may change. Paths: what they lead to is known by its SHA-256, and a moved model is still
 /// the same model. cases.discovery, select.*, controls.*, stats.*: they only say how the finished rows are split and
 /// summed up, so a run may be merged again under other values without computing a unit anew. Error(internal): no such key.
@@ -96,6 +113,10 @@ Config parse_config(std::string_view text, const std::string& name);
 
 /// The effective configuration, each key under its meaning, as an INI file that parse_config reads back to the same values.
 std::string to_ini(const Config& config);
+
+/// A list of numbers such as "1,2,4"; empty for "". The texts in a Config are checked: Error(internal) otherwise.
+std::vector<double> parse_numbers(const std::string& text);
+std::vector<std::int64_t> parse_integers(const std::string& text);
 
 /// sweep.layers against a model of n layers, ascending and without repeats. Error(usage) for a layer that is not there.
 std::vector<int> parse_layers(const std::string& text, int layers);

@@ -73,14 +73,17 @@ struct Study {
     std::string note;                           ///< what could not be done, in words; empty if everything could
 };
 
-/// Selects on discovery, tests on validation. `cases` are all scanned cases in scan order; `experts` is E.
-/// Error(data) names the table, column and line of an index out of range, a rescue that is not finite, or a missing
-/// clean routing line.
-Study run_study(const Config& config, const std::vector<Case>& cases, const RoutingTable& routing, const RowTable& rows,
-                std::int32_t experts);
+/// What the second pass patches: made known before the study is whole, because its rows are part of the study.
+struct Selection {
+    std::int32_t layer = -1, expert = -1;  ///< -1 as in Study
+};
+Selection select_expert(const Config& config, const RunTables& run, std::int32_t experts);
 
-/// The study as the tables of /results: summary (attributes only: selections, rules, note), layers, candidates, heatmap,
-/// validation, table1.
+/// Selects on discovery, tests on validation. `experts` is E. Error(data) names the table, column and line of an index out
+/// of range, a rescue that is not finite, or a missing clean routing line.
+Study run_study(const Config& config, const RunTables& run, std::int32_t experts);
+
+/// The tables of /results.
 std::vector<ResultTable> result_tables(const Study& study, const Config& config);
 
 }  // namespace moesweep

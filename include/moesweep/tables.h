@@ -16,8 +16,15 @@ enum class RunKind : std::int8_t { clean = 0, noised = 1 };
 inline constexpr const char* run_names[] = {"clean", "noised"};
 
 /// What a row puts back.
-enum class Kind : std::int8_t { block = 0, expert = 1, coalition_clean = 2, coalition_union = 3 };
-inline constexpr const char* kind_names[] = {"block", "expert", "coalition_clean", "coalition_union"};
+enum class Kind : std::int8_t {
+    block = 0,            ///< the clean MoE output
+    expert = 1,           ///< one expert's patch (eq. 6)
+    coalition_clean = 2,  ///< the sum of the clean top-k's patches
+    coalition_union = 3,  ///< the sum of the patches of both runs' top-k
+    subset = 4,           ///< the sum over some of the clean top-k, named by `members`
+    equal_norm = 5,       ///< one expert's patch scaled to the smaller norm of a pair (eq. 10)
+};
+inline constexpr const char* kind_names[] = {"block", "expert", "coalition_clean", "coalition_union", "subset", "equal_norm"};
 
 /// Routing of the last position, a line per (case, layer, run), in that order. K columns in expert, weight, contribution_norm.
 struct RoutingTable {
@@ -32,11 +39,12 @@ struct RoutingTable {
     bool operator==(const RoutingTable&) const = default;
 };
 
-/// Patched rows, sorted by (case, layer, kind, expert).
+/// Patched rows, sorted by (case, layer, kind, expert, members).
 struct RowTable {
     std::vector<std::int32_t> case_index, layer;
     std::vector<Kind> kind;
-    std::vector<std::int32_t> expert;  ///< -1 where the kind names none
+    std::vector<std::int32_t> expert;   ///< -1 where the kind names none
+    std::vector<std::int32_t> members;  ///< of a subset: bit j for the j-th expert of /routing's clean line; else 0
     std::vector<float> scale;          ///< factor on the patch
     std::vector<float> patch_norm;
     std::vector<std::int8_t> clean_active, noised_active;  ///< the expert's presence in each run's top-k; 0 where none
@@ -54,13 +62,37 @@ struct VectorTable {
     bool operator==(const VectorTable&) const = default;
 };
 
+/// What the base runs of a case gave, a line per case.
+struct BaseTable {
+    std::vector<std::int32_t> case_index;
+    std::vector<double> delta_clean, delta_noised;
+    std::size_t size() const { return case_index.size(); }
+    bool operator==(const BaseTable&) const = default;
+};
+
 /// What one unit of cases yields: all lines of its cases [case_begin, case_end) (indices into /cases).
 struct UnitTables {
     std::int32_t case_begin = 0, case_end = 0;
+    BaseTable base;
     RoutingTable routing;
     RowTable rows;
     std::vector<VectorTable> vectors;  ///< none or one
     bool operator==(const UnitTables&) const = default;
+};
+
+/// The swept cases under another noise: another scale, or another draw at the run's own scale.
+struct Condition {
+    double scale = 0;        ///< in standard deviations of the embedding matrix
+    std::int32_t draw = 0;   ///< case c draws from noise.seed + case_id + draw x 2^40
+    UnitTables tables;
+};
+
+/// All numbers of a run: what the study reads and the merged file holds.
+struct RunTables {
+    std::vector<Case> cases;            ///< every scanned one, in scan order, split
+    UnitTables sweep;                   ///< under the run's own noise
+    std::vector<Condition> conditions;  ///< further draws, then further scales
+    RowTable controls;                  ///< rows of the second pass, at the selected layer: equal_norm and subset
 };
 
 /// Named texts: attributes of /meta, /provenance and of a result table.
@@ -105,12 +137,21 @@ void columns(Table& t, Visit&& visit) {
 }
 
 template <class Table, class Visit>
+    requires std::is_same_v<std::remove_const_t<Table>, BaseTable>
+void columns(Table& t, Visit&& visit) {
+    visit(ColumnInfo{"case", "", "index into /cases"}, t.case_index, 1);
+    visit(ColumnInfo{"delta_clean", "logit", "logit(true) - logit(foil) of the clean run"}, t.delta_clean, 1);
+    visit(ColumnInfo{"delta_noised", "logit", "logit(true) - logit(foil) of the noised run"}, t.delta_noised, 1);
+}
+
+template <class Table, class Visit>
     requires std::is_same_v<std::remove_const_t<Table>, RowTable>
 void columns(Table& t, Visit&& visit) {
     visit(ColumnInfo{"case", "", "index into /cases"}, t.case_index, 1);
     visit(ColumnInfo{"layer", "", "decoder layer whose MoE output was patched, from 0"}, t.layer, 1);
-    visit(ColumnInfo{"kind", "", "what was put back", kind_names, 4}, t.kind, 1);
+    visit(ColumnInfo{"kind", "", "what was put back", kind_names, 6}, t.kind, 1);
     visit(ColumnInfo{"expert", "", "the expert put back, -1 where the kind names none"}, t.expert, 1);
+    visit(ColumnInfo{"members", "", "of a subset: bit j for the j-th expert of the clean routing; else 0"}, t.members, 1);
     visit(ColumnInfo{"scale", "", "factor on the patch"}, t.scale, 1);
     visit(ColumnInfo{"patch_norm", "", "Euclidean norm of the patch"}, t.patch_norm, 1);
     visit(ColumnInfo{"clean_active", "", "1 if the expert is in the clean run's top-k"}, t.clean_active, 1);

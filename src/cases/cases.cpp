@@ -1,6 +1,7 @@
 #include "moesweep/cases.h"
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 #include <optional>
 
@@ -33,6 +34,17 @@ void find_subject(Case& item, const Encoding& encoding) {
         if (item.subject_begin == item.subject_end) item.subject_begin = token;
         item.subject_end = token + 1;
     }
+}
+
+/// Indices of the first `limit` cases (0 = all) that pass.
+template <class Passes>
+std::vector<std::int32_t> first_of(const std::vector<Case>& cases, std::int64_t limit, Passes passes) {
+    std::vector<std::int32_t> members;
+    for (std::size_t i = 0; i < cases.size(); i++) {
+        if (limit > 0 && static_cast<std::int64_t>(members.size()) == limit) break;
+        if (passes(cases[i])) members.push_back(static_cast<std::int32_t>(i));
+    }
+    return members;
 }
 
 }  // namespace
@@ -77,19 +89,44 @@ Status judge_margins(const Config::Cases& rules, double delta_clean, double delt
     return Status::usable;
 }
 
-std::vector<std::size_t> split_order(const std::vector<Case>& cases, std::int64_t seed) {
-    std::vector<std::size_t> order;
-    for (std::size_t i = 0; i < cases.size(); i++)
-        if (cases[i].status == Status::usable) order.push_back(i);
-    PythonRandom(seed).shuffle(order);
-    return order;
+std::vector<std::int32_t> study_cases(const Config& config, const std::vector<Case>& cases) {
+    return first_of(cases, config.cases.limit, [](const Case& c) { return c.status == Status::usable; });
 }
 
-void split_cases(std::vector<Case>& cases, std::int64_t seed, std::int64_t discovery) {
-    for (Case& item : cases) item.split = Split::none;
-    const std::vector<std::size_t> order = split_order(cases, seed);
-    for (std::size_t i = 0; i < order.size(); i++)
-        cases[order[i]].split = static_cast<std::int64_t>(i) < discovery ? Split::discovery : Split::validation;
+std::vector<std::int32_t> relaxed_cases(const Config& config, const std::vector<Case>& cases) {
+    if (config.scale_up.limit == 0) return {};
+    Config::Cases rules = config.cases;
+    rules.clean_margin = config.scale_up.clean_margin;
+    rules.noise_drop = config.scale_up.noise_drop;
+    return first_of(cases, config.scale_up.limit, [&](const Case& c) {
+        const bool was_run = c.status == Status::usable || c.status == Status::clean_margin_too_small ||
+                             c.status == Status::noise_drop_too_small;
+        return was_run && judge_margins(rules, c.delta_clean, c.delta_noised) == Status::usable;
+    });
+}
+
+std::vector<std::int32_t> swept_cases(const Config& config, const std::vector<Case>& cases) {
+    const auto strict = study_cases(config, cases), relaxed = relaxed_cases(config, cases);
+    std::vector<std::int32_t> both;
+    std::ranges::set_union(strict, relaxed, std::back_inserter(both));
+    return both;
+}
+
+std::vector<std::int32_t> split_order(std::vector<std::int32_t> members, std::int64_t seed) {
+    PythonRandom(seed).shuffle(members);
+    return members;
+}
+
+void split_cases(const Config& config, std::vector<Case>& cases) {
+    const auto split = [&](const std::vector<std::int32_t>& members, std::int64_t discovery, Split Case::*field) {
+        for (Case& item : cases) item.*field = Split::none;
+        const auto order = split_order(members, config.cases.seed);
+        for (std::size_t i = 0; i < order.size(); i++)
+            cases[static_cast<std::size_t>(order[i])].*field =
+                static_cast<std::int64_t>(i) < discovery ? Split::discovery : Split::validation;
+    };
+    split(study_cases(config, cases), config.cases.discovery, &Case::split);
+    split(relaxed_cases(config, cases), config.scale_up.discovery, &Case::relaxed_split);
 }
 
 }  // namespace moesweep

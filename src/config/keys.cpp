@@ -8,6 +8,8 @@
 #include <cmath>
 #include <limits>
 
+#include "moesweep/error.h"
+
 namespace moesweep {
 namespace {
 
@@ -23,6 +25,28 @@ std::optional<T> parse_number(std::string_view text) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
     return value;
+}
+
+/// The numbers >= 0 of a list such as "1,2,4".
+template <class T>
+std::optional<std::vector<T>> numbers(std::string_view text) {
+    std::vector<T> values;
+    for (bool more = !text.empty(); more;) {
+        const std::size_t comma = text.find(',');
+        const auto value = parse_number<T>(text.substr(0, comma));
+        if (!value || !(*value >= 0) || *value > most) return std::nullopt;
+        values.push_back(*value);
+        more = comma != text.npos;
+        if (more) text.remove_prefix(comma + 1);
+    }
+    return values;
+}
+
+template <class T>
+std::vector<T> checked_numbers(const std::string& text) {
+    const auto values = numbers<T>(text);
+    if (!values) fail(Exit::internal, "'{}': expected numbers separated by commas", text);
+    return *values;
 }
 
 /// The shortest decimal that reads back as the same bits.
@@ -85,6 +109,17 @@ Key text(const char* name, Get get, bool is_id, const char* meaning) {
             parse};
 }
 
+/// Numbers separated by commas, or nothing.
+template <class T, class Get>
+Key list(const char* name, Get get, bool is_id, const char* meaning) {
+    const auto parse = [=](Config& config, const std::string& value) {
+        if (!numbers<T>(value)) return false;
+        get(config) = value;
+        return true;
+    };
+    return {name, is_id, "numbers such as 1,2,4, or nothing", meaning, [=](const Config& c) { return get(c); }, parse};
+}
+
 /// One of a few words; `read` gives the index of the present one, `write` sets by index.
 template <class Read, class Write>
 Key word(const char* name, Read read, Write write, bool is_id, std::vector<const char*> words, const char* meaning) {
@@ -136,6 +171,20 @@ Key layers() {
             parse};
 }
 
+Key subset_layers() {
+    const auto parse = [](Config& config, const std::string& value) {
+        if (value != "selected" && !layer_ranges(value)) return false;
+        config.sweep.subset_layers = value;
+        return true;
+    };
+    return {"sweep.subset_layers",
+            identity,
+            "selected, all, or layers such as 0-3,7",
+            "layers whose subsets are patched: selected (the selected one), all, or layers such as 0-3,7",
+            [](const Config& c) { return c.sweep.subset_layers; },
+            parse};
+}
+
 Key device() {
     const auto read = [](const Config&) { return std::size_t{0}; };
     const auto write = [](Config& c, auto) { c.run.device = "cpu"; };
@@ -159,6 +208,14 @@ std::optional<std::vector<std::pair<int, int>>> layer_ranges(std::string_view te
         if (more) text.remove_prefix(comma + 1);
     }
     return ranges;
+}
+
+std::vector<double> parse_numbers(const std::string& text) {
+    return checked_numbers<double>(text);
+}
+
+std::vector<std::int64_t> parse_integers(const std::string& text) {
+    return checked_numbers<std::int64_t>(text);
 }
 
 // A key is called as its field in Config is, so that the two cannot drift apart.
@@ -191,17 +248,37 @@ const std::vector<Key>& keys() {
                "sigma of the noise, in standard deviations of the embedding matrix"),
         seed(KEY(noise.seed), identity, "a case draws its noise from noise.seed + case_id"),
 
+        integer(KEY(noise.draws), free_to_change, 1, 1000,
+                "draws of the noise, each swept: draw d of a case uses noise.seed + case_id + d x 2^40"),
+        list<double>(KEY(noise.scales), free_to_change, "further scales of the noise to sweep (Table 13), such as 1,2,4; empty = none"),
+
         layers(),
         choice(KEY(sweep.blocks), identity, {"no", "yes"}, "patch each layer's whole MoE output: yes or no"),
         choice(KEY(sweep.experts), identity, {"none", "clean", "union"},
                "experts patched one by one: none, clean (routed in the clean run), union (in either run)"),
         coalitions(),
+        choice(KEY(sweep.subsets), identity, {"none", "all"},
+               "patch every subset of the clean top-k, for exact Shapley values: none or all"),
+        subset_layers(),
 
         integer(KEY(select.recurrence), free_to_change, 1, most,
                 "discovery cases in which a candidate expert must be clean-active"),
 
         integer(KEY(controls.random), free_to_change, 0, 127, "other clean-active experts drawn per case as controls"),
         seed(KEY(controls.seed), free_to_change, "a case draws its controls from controls.seed + case_id"),
+        choice(KEY(controls.equal_norm), free_to_change, {"no", "yes"},
+               "patch the selected expert and its gate-matched control at equal norm (Tables 9 and 11): yes or no"),
+
+        integer(KEY(scale_up.limit), identity, 0, most, "cases of the relaxed study (Tables 14 and 15), 0 = no such study"),
+        number(KEY(scale_up.clean_margin), identity, -infinity, true, "its least delta of the clean run, in logits"),
+        number(KEY(scale_up.noise_drop), identity, -infinity, true, "its least fall of delta, in logits"),
+        integer(KEY(scale_up.discovery), free_to_change, 1, most, "its cases in the discovery half; the others validate"),
+        integer(KEY(scale_up.recurrence), free_to_change, 1, most,
+                "its discovery cases in which a candidate expert must be clean-active"),
+
+        list<std::int64_t>(KEY(stability.split_seeds), free_to_change, "seeds of the splits under which the selection is repeated"),
+        list<std::int64_t>(KEY(stability.thresholds), free_to_change, "recurrence thresholds under which it is repeated"),
+        integer(KEY(stability.folds), free_to_change, 2, most, "folds of relations, each held out from the selection once"),
 
         integer(KEY(stats.bootstrap), free_to_change, 1, most, "resamples of a bootstrap interval"),
         integer(KEY(stats.sign_flips), free_to_change, 1, most, "samples of a sign-flip p value"),
