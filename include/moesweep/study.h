@@ -14,6 +14,8 @@
 // What cannot be done (no block rows, no recurrent expert, an empty half) is said in `note`; nothing divides by zero.
 #pragma once
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -78,6 +80,12 @@ struct Selection {
     std::int32_t layer = -1, expert = -1;  ///< -1 as in Study
 };
 Selection select_expert(const Config& config, const RunTables& run, std::int32_t experts);
+
+/// The gate-matched control r* of one clean routing line (eq. 8): of the other experts, the one whose weight is nearest to
+/// the selected expert's; ties go to the lower index. `experts` and `weights` are of equal length. Empty where `selected`
+/// is not routed or has no other beside it.
+std::optional<std::int32_t> gate_matched_control(std::span<const std::int32_t> experts, std::span<const float> weights,
+                                                 std::int32_t selected);
 
 /// Selects on discovery, tests on validation. `experts` is E. Error(data) names the table, column and line of an index out
 /// of range, a rescue that is not finite, or a missing clean routing line.
