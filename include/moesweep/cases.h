@@ -13,10 +13,10 @@ namespace moesweep {
 
 /// One CounterFact record (ROME layout).
 struct Fact {
-    std::int64_t case_id = 0;     ///< within +-2^62, so that a seed can be added
-    std::string relation;         ///< relation_id, empty where the file has null
+    std::int64_t case_id = 0;  ///< within +-2^62, so that a seed can be added
+    std::string relation;      ///< relation_id, empty where the file has null
     std::string subject;
-    std::string prompt;           ///< with the subject filled in
+    std::string prompt;                ///< with the subject filled in
     std::string true_text, foil_text;  ///< target_true and target_new, without blanks around them
     std::int32_t subject_offset = 0;   ///< where the subject begins in the prompt, in code points
 };
@@ -36,13 +36,18 @@ enum class Status : std::int8_t {
     usable = 0,
     true_not_single_token = 1,
     foil_not_single_token = 2,
-    same_token = 3,            ///< true and foil are one token: no contrast
-    subject_not_found = 4,     ///< no token overlaps the subject
+    same_token = 3,         ///< true and foil are one token: no contrast
+    subject_not_found = 4,  ///< no token overlaps the subject
     clean_margin_too_small = 5,
     noise_drop_too_small = 6,
 };
-inline constexpr const char* status_names[] = {"usable", "true_not_single_token", "foil_not_single_token", "same_token",
-                                               "subject_not_found", "clean_margin_too_small", "noise_drop_too_small"};
+inline constexpr const char* status_names[] = {"usable",
+                                               "true_not_single_token",
+                                               "foil_not_single_token",
+                                               "same_token",
+                                               "subject_not_found",
+                                               "clean_margin_too_small",
+                                               "noise_drop_too_small"};
 
 enum class Split : std::int8_t { none = 0, discovery = 1, validation = 2 };
 inline constexpr const char* split_names[] = {"none", "discovery", "validation"};
@@ -53,8 +58,8 @@ struct Case {
     Fact fact;
     Status status = Status::usable;
     Split split = Split::none;
-    Split relaxed_split = Split::none;  ///< of the relaxed study (scale_up.*)
-    std::vector<std::int32_t> tokens;              ///< T ids, BOS included
+    Split relaxed_split = Split::none;                ///< of the relaxed study (scale_up.*)
+    std::vector<std::int32_t> tokens;                 ///< T ids, BOS included
     std::int32_t subject_begin = 0, subject_end = 0;  ///< half-open token span
     std::int32_t true_id = -1, foil_id = -1;
     double delta_clean = 0, delta_noised = 0;  ///< logit(true) - logit(foil) at the last token; 0 where no run was made

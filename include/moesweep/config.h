@@ -10,31 +10,31 @@
 namespace moesweep {
 
 enum class Precision { fp32, fp64 };
-enum class Bos { automatic, yes, no };                  ///< auto: what the model's tokenizer does by default
+enum class Bos { automatic, yes, no };                    ///< auto: what the model's tokenizer does by default
 enum class ObjectToken { leading_space, bare_or_space };  ///< how an object becomes one token (DESIGN, Facts)
-enum class Experts { none, clean, union_ };             ///< experts patched alone: routed in the clean run, or in either
-enum class Vectors { none, outputs, patches };          ///< what /vectors holds
+enum class Experts { none, clean, union_ };     ///< experts patched alone: routed in the clean run, or in either
+enum class Vectors { none, outputs, patches };  ///< what /vectors holds
 
 /// The defaults are the paper's protocol. model.path, cases.path and run.out have none: they stay empty, and a command
 /// that needs one says so itself.
 struct Config {
     struct Model {
-        std::string path;                        ///< a Hugging Face folder
-        Precision precision = Precision::fp32;   ///< of weights and activations
+        std::string path;                       ///< a Hugging Face folder
+        Precision precision = Precision::fp32;  ///< of weights and activations
         Bos bos = Bos::automatic;
     } model;
     struct Cases {
-        std::string path;           ///< facts in CounterFact's JSON (ROME layout)
-        std::int64_t seed = 0;      ///< of the record order and of the split, as CPython's random.Random(seed)
-        std::int64_t limit = 256;   ///< usable cases wanted; 0 = all
-        double clean_margin = 1.0;  ///< least delta of the clean run, in logits; -inf = off
-        double noise_drop = 0.5;    ///< least delta_clean - delta_noised, in logits; -inf = off
+        std::string path;              ///< facts in CounterFact's JSON (ROME layout)
+        std::int64_t seed = 0;         ///< of the record order and of the split, as CPython's random.Random(seed)
+        std::int64_t limit = 256;      ///< usable cases wanted; 0 = all
+        double clean_margin = 1.0;     ///< least delta of the clean run, in logits; -inf = off
+        double noise_drop = 0.5;       ///< least delta_clean - delta_noised, in logits; -inf = off
         std::int64_t discovery = 128;  ///< usable cases of the discovery half; the others validate
         ObjectToken object_token = ObjectToken::leading_space;
     } cases;
     struct Noise {
-        double scale = 3.0;     ///< sigma = scale x standard deviation of the embedding matrix
-        std::int64_t seed = 0;  ///< a case draws from seed + case_id
+        double scale = 3.0;      ///< sigma = scale x standard deviation of the embedding matrix
+        std::int64_t seed = 0;   ///< a case draws from seed + case_id
         std::int64_t draws = 1;  ///< draws of the noise, each swept: draw d of a case uses seed + case_id + d x 2^40
         std::string scales;      ///< further scales to sweep (Table 13), e.g. "1,2,4"; empty: none
     } noise;
@@ -44,7 +44,8 @@ struct Config {
         Experts experts = Experts::union_;
         bool coalition_clean = true;  ///< sweep.coalitions = none | clean | union | clean,union
         bool coalition_union = true;
-        bool subsets = false;  ///< sweep.subsets = none | all: every non-empty subset of the clean top-k (exact Shapley values)
+        bool subsets =
+            false;  ///< sweep.subsets = none | all: every non-empty subset of the clean top-k (exact Shapley values)
         std::string subset_layers = "selected";  ///< where: "selected" (the selected layer) or layers such as 0-3,7
     } sweep;
     struct Select {
@@ -53,9 +54,9 @@ struct Config {
     struct Controls {
         std::int64_t random = 3;   ///< clean-active random controls per case
         std::int64_t seed = 1000;  ///< a case draws from seed + case_id
-        bool equal_norm = true;    ///< the equal-norm rows of the selected expert and its gate-matched control (eq. 8-10)
+        bool equal_norm = true;  ///< the equal-norm rows of the selected expert and its gate-matched control (eq. 8-10)
     } controls;
-    struct ScaleUp {  ///< the relaxed study (paper, appendix F)
+    struct ScaleUp {             ///< the relaxed study (paper, appendix F)
         std::int64_t limit = 0;  ///< cases wanted under the relaxed filters; 0 = no relaxed study
         double clean_margin = 0.5;
         double noise_drop = 0.25;
@@ -73,11 +74,11 @@ struct Config {
         std::int64_t seed = 0;
     } stats;
     struct Run {
-        std::string out;            ///< the run's folder
-        std::int64_t unit = 16;     ///< cases computed and committed together
+        std::string out;         ///< the run's folder
+        std::int64_t unit = 16;  ///< cases computed and committed together
         std::string device = "cpu";
-        bool log = false;           ///< write log/rank-N.log
-        double progress = 5.0;      ///< seconds between progress lines when the output is not a terminal
+        bool log = false;       ///< write log/rank-N.log
+        double progress = 5.0;  ///< seconds between progress lines when the output is not a terminal
     } run;
     struct Store {
         Vectors vectors = Vectors::none;
@@ -86,7 +87,7 @@ struct Config {
 
 /// One key and its effective value as text (as it stands in config.ini).
 struct Setting {
-    std::string key;    ///< "section.key"
+    std::string key;  ///< "section.key"
     std::string value;
 };
 

@@ -14,6 +14,7 @@
 
 #include "moesweep/cases.h"
 #include "moesweep/config.h"
+#include "moesweep/interventions.h"
 #include "moesweep/tables.h"
 #include "moesweep/weights.h"
 
@@ -24,6 +25,7 @@ struct PassCase {
     const Case* facts = nullptr;  ///< tokens, subject span, true and foil id
     std::int32_t index = 0;       ///< into /cases
     at::Tensor noise;             ///< [subject tokens, D] fp32, added to the subject's embeddings (eq. 2)
+    std::optional<std::array<std::int32_t, 2>> pair = {};  ///< for equal-norm rows
 };
 
 /// One draw of the subject noise: at::randn({subject tokens, D}, fp32, CPU generator seeded with `seed`) * sigma.
@@ -31,8 +33,7 @@ at::Tensor subject_noise(std::int64_t subject_tokens, std::int64_t hidden_size, 
 
 /// What a pass shall make and keep.
 struct PassPlan {
-    std::vector<bool> patched;  ///< per layer: make rows there (MoE layers only); all false = base runs alone
-    Config::Sweep sweep;        ///< which rows
+    std::vector<SitePlan> sites;  ///< per layer: the rows made there (MoE layers only)
     Vectors vectors = Vectors::none;
     bool routing = true;  ///< keep the routing of the base runs
     std::function<void(std::int64_t layer, std::int64_t rows)> on_layer =

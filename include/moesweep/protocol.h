@@ -24,8 +24,7 @@ struct Inputs {
     std::vector<Fact> facts;
     std::vector<std::size_t> order;  ///< in which facts are scanned
     std::unique_ptr<Weights> weights;
-    std::vector<bool> patched_layers;  ///< sweep.layers, MoE layers only
-    double sigma = 0;                  ///< standard deviation of the subject noise
+    double embedding_std = 0;  ///< the unit of noise scales
 };
 Inputs open_inputs(const Config& config);
 
@@ -36,36 +35,66 @@ Identity identify(const Config& config, const Inputs& inputs);
 /// The attributes of /meta.
 Attributes describe(const Config& config, const Inputs& inputs, const Identity& identity);
 
-/// A case as the layer pass takes it, with its draw of noise.
-PassCase make_pass_case(const Config& config, const Inputs& inputs, const Case& c, std::int32_t index);
+/// A draw of the subject noise for every case: sigma = scale x embedding_std.
+struct Noise {
+    double scale = 0;
+    std::int32_t draw = 0;
+};
+/// A case as the layer pass takes it, with its noise from seed noise.seed + case_id + draw x 2^40.
+PassCase make_pass_case(const Config& config, const Inputs& inputs, const Case& c, std::int32_t index,
+                        const Noise& noise);
 
-/// Base runs of candidates in scan order, divided over the ranks, until cases.limit are usable. The scan ends with the
-/// record that completes the limit, however many ranks worked ahead. Empty if stopped on request.
+/// Base runs of candidates in scan order, divided over the ranks, until cases.limit are usable (and scale_up.limit under its
+/// filters). The scan ends with the record that completes the limits, however many ranks worked ahead. Empty if stopped.
 std::vector<Case> scan(const Config& config, const Inputs& inputs, const Comm& comm, Progress& progress);
 
-/// Indices of the usable cases, in scan order, and the number of units that they fill.
-std::vector<std::int32_t> usable_cases(const std::vector<Case>& cases);
-std::int64_t unit_count(const Config& config, const std::vector<Case>& cases);
+/// A set of units: the same cases under one noise, with the same kinds of rows.
+struct Series {
+    std::string title;                  ///< for progress
+    Store store;                        ///< where its units are
+    std::vector<std::int32_t> members;  ///< cases, as indices into all scanned ones; run.unit of them are a unit
+    Noise noise;
+    /// By member: the experts of equal-norm rows. Empty where the series has none.
+    std::vector<std::optional<std::array<std::int32_t, 2>>> pairs = {};
 
-/// Computes and commits every unit that is not there yet, dealt out to the ranks. False if a rank was asked to stop first.
-/// Throws on the rank that fails, alone.
-bool sweep_units(const Config& config, const Inputs& inputs, const std::vector<Case>& cases, const Store& store,
-                 const Comm& comm, Progress& progress);
+    std::int64_t units(const Config& config) const;
+    bool complete(const Config& config) const;
+};
+Series main_series(const Config& config, const Store& store, const std::vector<Case>& cases);
+/// One for each further draw and scale of the noise.
+std::vector<Series> condition_series(const Config& config, const Store& store, const std::vector<Case>& cases);
+/// The second pass: what is patched at the selected layer alone. Nothing where there is nothing to patch.
+std::optional<Series> control_series(const Config& config, const Store& store, const RunTables& run,
+                                     const Selection& selection);
 
-/// Joins the units, runs the study and writes sweep.h5. Error(data) if a unit is missing.
+/// The rows of the main and condition series, and of the second pass, per layer.
+std::vector<SitePlan> sweep_sites(const Config& config, const ModelConfig& model);
+std::vector<SitePlan> control_sites(const Config& config, const ModelConfig& model, const Selection& selection);
+
+/// Computes and commits every unit of a series that is not there yet, dealt out to the ranks. False if a rank was asked to
+/// stop first. Throws on the rank that fails, alone.
+bool compute_series(const Config& config, const Inputs& inputs, const std::vector<Case>& cases, const Series& series,
+                    const std::vector<SitePlan>& sites, const Comm& comm, Progress& progress);
+
+/// The tables of a swept run, cases split, without the second pass. Error(data) if a unit is missing.
+RunTables read_run(const Config& config, const Store& store, const Scan& scan);
+std::int32_t expert_count(const Scan& scan);  ///< E, as the scan noted it
+
+/// Joins all series, runs the study and writes sweep.h5. A second pass that was not made is left out, and the study says so.
 Study merge_run(const Config& config, const Store& store, const Attributes& provenance);
 
 /// What a run would cost, without running it.
 struct Cost {
-    std::int64_t candidates = 0, cases = 0, mean_tokens = 0, max_tokens = 0;
-    std::int64_t blocks = 0, experts_least = 0, experts_most = 0, coalitions = 0;  ///< rows by kind
-    std::int64_t row_layers = 0;                                                   ///< of all rows, at most
-    double flops = 0;                                                              ///< at most
-    std::int64_t weight_bytes = 0;                                                 ///< of the checkpoint
-    std::int64_t layer_bytes = 0;  ///< of the largest layer in the run's precision
-    std::int64_t kv_bytes = 0;     ///< keys and values of one layer of one unit
-    std::int64_t rank_bytes = 0;   ///< memory of a rank, at most
-    std::int64_t file_bytes = 0;   ///< of sweep.h5, at most
+    std::int64_t cases = 0, mean_tokens = 0, max_tokens = 0;
+    std::int64_t sweeps = 1;                                                                    ///< noise conditions
+    std::int64_t blocks = 0, experts_least = 0, experts_most = 0, coalitions = 0, subsets = 0;  ///< rows by kind
+    std::int64_t row_layers = 0;    ///< of all rows, at most
+    double flops = 0;               ///< at most
+    std::int64_t weight_bytes = 0;  ///< of the checkpoint
+    std::int64_t layer_bytes = 0;   ///< of the largest layer in the run's precision
+    std::int64_t kv_bytes = 0;      ///< keys and values of one layer of one unit
+    std::int64_t rank_bytes = 0;    ///< memory of a rank, at most
+    std::int64_t file_bytes = 0;    ///< of sweep.h5, at most
 };
 Cost estimate(const Config& config, const Inputs& inputs);
 

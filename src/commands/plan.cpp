@@ -18,12 +18,14 @@ void plan(const Config& config) {
     const auto line = [](const char* what, const std::string& value) { fmt::print("{:<26} {}\n", what, value); };
     line("cases",
          fmt::format("{} at most ({} tokens on average, {} at most)", cost.cases, cost.mean_tokens, cost.max_tokens));
+    if (cost.sweeps > 1) line("noise conditions", fmt::format("{}, each swept", cost.sweeps));
     line("block rows", std::to_string(cost.blocks));
     line("expert rows", cost.experts_least == cost.experts_most
                             ? std::to_string(cost.experts_least)
                             : fmt::format("{} to {}, by how much the noise changes the routing", cost.experts_least,
                                           cost.experts_most));
     line("coalition rows", std::to_string(cost.coalitions));
+    if (cost.subsets > 0) line("subset rows", std::to_string(cost.subsets));
     line("row-layers", fmt::format("{} at most", cost.row_layers));
     line("arithmetic", fmt::format("{:.3g} FLOP at most", cost.flops));
     line("weights", fmt::format("{} on disk, {} for the largest layer in memory", bytes(cost.weight_bytes),

@@ -53,6 +53,11 @@ void print_summary(const Study& study, const Store& store, Progress& progress) {
     progress.say(fmt::format("wrote {}", (store.folder() / "sweep.h5").string()));
 }
 
+Exit stopped(Progress& progress) {
+    progress.say("stopped; the same command goes on");
+    return Exit::stopped;
+}
+
 }  // namespace
 
 Exit trace(const CommandLine& line, const Comm& comm) {
@@ -99,25 +104,37 @@ Exit trace(const CommandLine& line, const Comm& comm) {
     comm.together([&] { done = store.read_scan(); });
     if (!done) {
         std::vector<Case> cases = scan(config, *inputs, comm, progress);
-        if (cases.empty() && comm.any(stop_requested())) return Exit::stopped;
+        if (cases.empty() && comm.any(stop_requested())) return stopped(progress);
         done = Scan{std::move(cases), meta};
         comm.together([&] {
             if (comm.root()) store.write_scan(*done);
         });
     }
     progress.say(
-        fmt::format("{} records scanned, {} cases usable", done->cases.size(), usable_cases(done->cases).size()));
+        fmt::format("{} records scanned, {} cases swept", done->cases.size(), swept_cases(config, done->cases).size()));
 
-    // 5. The sweep, unit by unit
-    const bool finished = sweep_units(config, *inputs, done->cases, store, comm, progress);
-    if (comm.any(!finished)) {
-        progress.say("stopped; the same command goes on");
-        return Exit::stopped;
+    // 5. The sweep, unit by unit; then the same under other noise
+    const std::vector<SitePlan> sites = sweep_sites(config, inputs->model);
+    std::vector<Series> all = condition_series(config, store, done->cases);
+    all.insert(all.begin(), main_series(config, store, done->cases));
+    for (const auto& series : all)
+        if (!compute_series(config, *inputs, done->cases, series, sites, comm, progress)) return stopped(progress);
+
+    // 6. The second pass: controls of the layer and expert that the discovery half selects
+    Selection selection;
+    std::optional<Series> controls;
+    comm.together([&] {
+        const RunTables run = read_run(config, store, *done);
+        selection = select_expert(config, run, expert_count(*done));
+        controls = control_series(config, store, run, selection);
+    });
+    if (controls) {
+        const auto control_rows = control_sites(config, inputs->model, selection);
+        if (!compute_series(config, *inputs, done->cases, *controls, control_rows, comm, progress))
+            return stopped(progress);
     }
-    progress.update(unit_count(config, done->cases), 0, 0);  // the other ranks' too
-    progress.end();
 
-    // 6. One file, with the study's results
+    // 7. One file, with the study's results
     const Attributes made_by = provenance(line, config, comm, started);
     comm.together([&] {
         if (comm.root()) print_summary(merge_run(config, store, made_by), store, progress);

@@ -250,7 +250,8 @@ const std::vector<Key>& keys() {
 
         integer(KEY(noise.draws), free_to_change, 1, 1000,
                 "draws of the noise, each swept: draw d of a case uses noise.seed + case_id + d x 2^40"),
-        list<double>(KEY(noise.scales), free_to_change, "further scales of the noise to sweep (Table 13), such as 1,2,4; empty = none"),
+        list<double>(KEY(noise.scales), free_to_change,
+                     "further scales of the noise to sweep (Table 13), such as 1,2,4; empty = none"),
 
         layers(),
         choice(KEY(sweep.blocks), identity, {"no", "yes"}, "patch each layer's whole MoE output: yes or no"),
@@ -269,16 +270,21 @@ const std::vector<Key>& keys() {
         choice(KEY(controls.equal_norm), free_to_change, {"no", "yes"},
                "patch the selected expert and its gate-matched control at equal norm (Tables 9 and 11): yes or no"),
 
-        integer(KEY(scale_up.limit), identity, 0, most, "cases of the relaxed study (Tables 14 and 15), 0 = no such study"),
+        integer(KEY(scale_up.limit), identity, 0, most,
+                "cases of the relaxed study (Tables 14 and 15), 0 = no such study"),
         number(KEY(scale_up.clean_margin), identity, -infinity, true, "its least delta of the clean run, in logits"),
         number(KEY(scale_up.noise_drop), identity, -infinity, true, "its least fall of delta, in logits"),
-        integer(KEY(scale_up.discovery), free_to_change, 1, most, "its cases in the discovery half; the others validate"),
+        integer(KEY(scale_up.discovery), free_to_change, 1, most,
+                "its cases in the discovery half; the others validate"),
         integer(KEY(scale_up.recurrence), free_to_change, 1, most,
                 "its discovery cases in which a candidate expert must be clean-active"),
 
-        list<std::int64_t>(KEY(stability.split_seeds), free_to_change, "seeds of the splits under which the selection is repeated"),
-        list<std::int64_t>(KEY(stability.thresholds), free_to_change, "recurrence thresholds under which it is repeated"),
-        integer(KEY(stability.folds), free_to_change, 2, most, "folds of relations, each held out from the selection once"),
+        list<std::int64_t>(KEY(stability.split_seeds), free_to_change,
+                           "seeds of the splits under which the selection is repeated"),
+        list<std::int64_t>(KEY(stability.thresholds), free_to_change,
+                           "recurrence thresholds under which it is repeated"),
+        integer(KEY(stability.folds), free_to_change, 2, most,
+                "folds of relations, each held out from the selection once"),
 
         integer(KEY(stats.bootstrap), free_to_change, 1, most, "resamples of a bootstrap interval"),
         integer(KEY(stats.sign_flips), free_to_change, 1, most, "samples of a sign-flip p value"),

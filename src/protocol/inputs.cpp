@@ -9,24 +9,17 @@ void require(const std::string& value, const char* key) {
     if (value.empty()) fail(Exit::usage, "{}: required, set it in the configuration or as --{}=...", key, key);
 }
 
-std::vector<bool> patched_layers(const Config& config, const ModelConfig& model) {
-    std::vector<bool> patched(static_cast<std::size_t>(model.num_hidden_layers));
-    for (const int layer : parse_layers(config.sweep.layers, static_cast<int>(model.num_hidden_layers)))
-        patched[static_cast<std::size_t>(layer)] = model.is_moe[static_cast<std::size_t>(layer)];
-    return patched;
-}
-
 }  // namespace
 
 Inputs open_inputs(const Config& config) {
     require(config.model.path, "model.path");
     require(config.cases.path, "cases.path");
     ModelConfig model = read_model_config(config.model.path);
-    Inputs inputs{model,   Tokenizer(config.model.path), read_facts(config.cases.path), {},
-                  nullptr, patched_layers(config, model)};
+    sweep_sites(config, model);  // refuses layers that are not there
+    Inputs inputs{model, Tokenizer(config.model.path), read_facts(config.cases.path), {}, nullptr};
     inputs.order = scan_order(inputs.facts.size(), config.cases.seed);
     inputs.weights = std::make_unique<Weights>(config.model.path, model, config.model.precision);
-    inputs.sigma = config.noise.scale * inputs.weights->embedding_std();
+    inputs.embedding_std = inputs.weights->embedding_std();
     return inputs;
 }
 
@@ -54,7 +47,7 @@ Attributes describe(const Config& config, const Inputs& inputs, const Identity& 
                      : config.model.bos == Bos::yes ? inputs.tokenizer.bos()
                                                     : inputs.tokenizer.default_bos();
     meta.emplace_back("bos", bos ? std::to_string(*bos) : "none");
-    meta.emplace_back("sigma", fmt::format("{}", inputs.sigma));
+    meta.emplace_back("sigma", fmt::format("{}", config.noise.scale * inputs.embedding_std));
     meta.emplace_back("weights_sha256", identity.weights_sha256);
     meta.emplace_back("tokenizer_sha256", identity.tokenizer_sha256);
     meta.emplace_back("facts_sha256", identity.facts_sha256);

@@ -18,24 +18,39 @@ std::string number_changing_ini(const Config& config) {
 
 }  // namespace
 
-Study merge_run(const Config& config, const Store& store, const Attributes& provenance) {
-    auto scan = store.read_scan();
-    if (!scan) fail(Exit::data, "{}: the scan is not finished, run trace again", store.folder().string());
-    const std::int64_t units = unit_count(config, scan->cases);
-    for (std::int64_t unit = 0; unit < units; ++unit)
-        if (!store.has_unit(unit)) fail(Exit::data, "{}: missing, run trace again", store.unit_path(unit).string());
+RunTables read_run(const Config& config, const Store& store, const Scan& scan) {
+    const auto read = [&](const Series& series) {
+        for (std::int64_t unit = 0; unit < series.units(config); ++unit)
+            if (!series.store.has_unit(unit))
+                fail(Exit::data, "{}: missing, run trace again", series.store.unit_path(unit).string());
+        return series.store.read_units(series.units(config));
+    };
+    RunTables run{scan.cases, read(main_series(config, store, scan.cases)), {}, {}};
+    split_cases(config, run.cases);
+    for (const auto& series : condition_series(config, store, scan.cases))
+        run.conditions.push_back({series.noise.scale, series.noise.draw, read(series)});
+    return run;
+}
 
-    split_cases(scan->cases, config.cases.seed, config.cases.discovery);
-    const UnitTables joined = store.read_units(units);
-    std::int32_t experts = 0;
-    for (const auto& [key, value] : scan->meta)
-        if (key == "num_experts") experts = std::stoi(value);
-    const Study study = run_study(config, scan->cases, joined.routing, joined.rows, experts);
+std::int32_t expert_count(const Scan& scan) {
+    for (const auto& [key, value] : scan.meta)
+        if (key == "num_experts") return std::stoi(value);
+    fail(Exit::data, "cases.h5: meta: num_experts: missing");
+}
+
+Study merge_run(const Config& config, const Store& store, const Attributes& provenance) {
+    const auto scan = store.read_scan();
+    if (!scan) fail(Exit::data, "{}: the scan is not finished, run trace again", store.folder().string());
+    RunTables run = read_run(config, store, *scan);
+    const auto controls = control_series(config, store, run, select_expert(config, run, expert_count(*scan)));
+    if (controls && controls->complete(config)) run.controls = controls->store.read_units(controls->units(config)).rows;
+    const Study study = run_study(config, run, expert_count(*scan));
 
     Attributes meta = scan->meta;
     meta.emplace_back("precision", config.model.precision == Precision::fp64 ? "fp64" : "fp32");
     meta.emplace_back("config", number_changing_ini(config));
-    store.write_sweep(units, scan->cases, joined, result_tables(study, config), meta, provenance);
+    store.write_sweep(main_series(config, store, run.cases).units(config), run, result_tables(study, config), meta,
+                      provenance);
     return study;
 }
 

@@ -29,74 +29,93 @@ std::vector<Case> next_round(const Config& config, const Inputs& inputs, std::si
     return round;
 }
 
-/// Both deltas of the round's candidates, each rank running a share of them; in the candidates' order.
-void run_candidates(const Config& config, const Inputs& inputs, const Comm& comm, std::vector<Case>& round) {
+/// The round's cases that a base run must judge.
+std::vector<Case*> candidates_of(std::vector<Case>& round) {
     std::vector<Case*> candidates;
     for (auto& c : round)
         if (c.status == Status::usable) candidates.push_back(&c);
+    return candidates;
+}
+
+/// Clean and noised delta of each candidate in turn, each rank running a share of them.
+std::vector<double> run_candidates(const Config& config, const Inputs& inputs, const Comm& comm,
+                                   std::vector<Case>& round) {
+    const auto candidates = candidates_of(round);
     const auto share = [&](int rank) {
         return candidates.size() * static_cast<std::size_t>(rank) / static_cast<std::size_t>(comm.size());
     };
-
     std::vector<double> deltas;
     for (std::size_t begin = share(comm.rank()), end = share(comm.rank() + 1); begin < end;) {
         std::vector<PassCase> cases;
         for (; begin < end && cases.size() < most_per_pass; ++begin)
-            cases.push_back(make_pass_case(config, inputs, *candidates[begin], 0));
-        const PassPlan base_runs{
-            std::vector<bool>(inputs.patched_layers.size()), {}, Vectors::none, /*routing=*/false, {}};
+            cases.push_back(make_pass_case(config, inputs, *candidates[begin], 0, {config.noise.scale, 0}));
+        const std::vector<SitePlan> no_rows(static_cast<std::size_t>(inputs.model.num_hidden_layers));
+        const PassPlan base_runs{no_rows, Vectors::none, /*routing=*/false, {}};
         const PassResult result = run_pass(inputs.model, *inputs.weights, cases, base_runs);
         for (std::size_t b = 0; b < cases.size(); ++b)
             deltas.insert(deltas.end(), {result.delta_clean[b], result.delta_noised[b]});
     }
-    const auto all = comm.gather_all(deltas);
+    return comm.gather_all(deltas);
+}
+
+void judge(const Config& config, const std::vector<double>& deltas, std::vector<Case>& round) {
+    const auto candidates = candidates_of(round);
     for (std::size_t i = 0; i < candidates.size(); ++i) {
-        if (!std::isfinite(all[2 * i]) || !std::isfinite(all[2 * i + 1]))
+        const double clean = deltas[2 * i], noised = deltas[2 * i + 1];
+        if (!std::isfinite(clean) || !std::isfinite(noised))
             fail(Exit::data, "{}: case {}: the model's logits are not finite", config.model.path,
                  candidates[i]->fact.case_id);
-        candidates[i]->delta_clean = all[2 * i];
-        candidates[i]->delta_noised = all[2 * i + 1];
-        candidates[i]->status = judge_margins(config.cases, all[2 * i], all[2 * i + 1]);
+        candidates[i]->delta_clean = clean;
+        candidates[i]->delta_noised = noised;
+        candidates[i]->status = judge_margins(config.cases, clean, noised);
     }
+}
+
+/// Cuts off what lies beyond the record that completes both studies; false while one is not complete.
+bool complete(const Config& config, std::vector<Case>& scanned, std::size_t& usable) {
+    const auto strict = study_cases(config, scanned), relaxed = relaxed_cases(config, scanned);
+    usable = strict.size();
+    const auto full = [](const std::vector<std::int32_t>& members, std::int64_t limit) {
+        return static_cast<std::int64_t>(members.size()) == limit;
+    };
+    if (config.cases.limit == 0 || !full(strict, config.cases.limit) || !full(relaxed, config.scale_up.limit))
+        return false;
+    scanned.resize(static_cast<std::size_t>(std::max(strict.back(), relaxed.empty() ? 0 : relaxed.back()) + 1));
+    return true;
 }
 
 }  // namespace
 
-PassCase make_pass_case(const Config& config, const Inputs& inputs, const Case& c, std::int32_t index) {
+PassCase make_pass_case(const Config& config, const Inputs& inputs, const Case& c, std::int32_t index,
+                        const Noise& noise) {
+    const std::int64_t seed = config.noise.seed + c.fact.case_id + (std::int64_t{noise.draw} << 40);
     return {&c, index,
-            subject_noise(c.subject_end - c.subject_begin, inputs.model.hidden_size, inputs.sigma,
-                          config.noise.seed + c.fact.case_id)};
+            subject_noise(c.subject_end - c.subject_begin, inputs.model.hidden_size, noise.scale * inputs.embedding_std,
+                          seed)};
 }
 
 std::vector<Case> scan(const Config& config, const Inputs& inputs, const Comm& comm, Progress& progress) {
-    const auto limit = static_cast<std::size_t>(config.cases.limit == 0 ? static_cast<std::int64_t>(inputs.facts.size())
-                                                                        : config.cases.limit);
+    const std::int64_t limit =
+        config.cases.limit == 0 ? static_cast<std::int64_t>(inputs.facts.size()) : config.cases.limit;
     const auto ranks = static_cast<std::size_t>(comm.size());
     std::vector<Case> scanned;
     std::size_t usable = 0, position = 0;
-    progress.begin("usable cases", 0, static_cast<std::int64_t>(limit));
-    while (usable < limit && position < inputs.order.size()) {
+    progress.begin("usable cases", 0, limit);
+    while (!complete(config, scanned, usable) && position < inputs.order.size()) {
         if (comm.any(stop_requested())) return {};
-        // Somewhat more than is still wanted, since some will not be usable; the surplus of the last round is dropped.
-        const std::size_t wanted = std::clamp((limit - usable) * 5 / 4, 8 * ranks, most_per_pass * ranks);
-        std::vector<Case> round = next_round(config, inputs, position, wanted);
-        run_candidates(config, inputs, comm, round);
-        for (auto& c : round) {
-            if (usable == limit) break;
-            usable += c.status == Status::usable;
-            scanned.push_back(std::move(c));
-        }
+        // Somewhat more than is still wanted, since some will not be usable; the surplus is dropped.
+        const auto missing = static_cast<std::size_t>(std::max(limit, config.scale_up.limit)) - usable;
+        const std::size_t wanted = std::clamp(missing * 5 / 4, 8 * ranks, most_per_pass * ranks);
+        std::vector<Case> round;
+        comm.together([&] { round = next_round(config, inputs, position, wanted); });
+        const auto deltas = run_candidates(config, inputs, comm, round);
+        comm.together([&] { judge(config, deltas, round); });
+        std::move(round.begin(), round.end(), std::back_inserter(scanned));
         progress.update(static_cast<std::int64_t>(usable), 0, 0);
     }
+    progress.update(static_cast<std::int64_t>(usable), 0, 0);
     progress.end();
     return scanned;
-}
-
-std::vector<std::int32_t> usable_cases(const std::vector<Case>& cases) {
-    std::vector<std::int32_t> usable;
-    for (std::size_t i = 0; i < cases.size(); ++i)
-        if (cases[i].status == Status::usable) usable.push_back(static_cast<std::int32_t>(i));
-    return usable;
 }
 
 }  // namespace moesweep

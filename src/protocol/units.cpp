@@ -14,49 +14,50 @@ std::vector<std::int64_t> missing_units(const Store& store, std::int64_t count) 
 }
 
 UnitTables compute_unit(const Config& config, const Inputs& inputs, const std::vector<Case>& cases,
-                        std::span<const std::int32_t> members,
-                        const std::function<void(std::int64_t, std::int64_t)>& on_layer) {
+                        const Series& series, std::int64_t unit, PassPlan plan) {
+    const auto first = static_cast<std::size_t>(unit * config.run.unit);
+    const auto end = std::min(first + static_cast<std::size_t>(config.run.unit), series.members.size());
     std::vector<PassCase> pass_cases;
-    for (const auto index : members)
-        pass_cases.push_back(make_pass_case(config, inputs, cases[static_cast<std::size_t>(index)], index));
-    const PassPlan plan{inputs.patched_layers, config.sweep, config.store.vectors, /*routing=*/true, on_layer};
+    for (std::size_t i = first; i < end; ++i) {
+        const std::int32_t index = series.members[i];
+        pass_cases.push_back(
+            make_pass_case(config, inputs, cases[static_cast<std::size_t>(index)], index, series.noise));
+        if (!series.pairs.empty()) pass_cases.back().pair = series.pairs[i];
+    }
     UnitTables tables = run_pass(inputs.model, *inputs.weights, pass_cases, plan).tables;
-    tables.case_begin = members.front();
-    tables.case_end = members.back() + 1;
+    tables.case_begin = series.members[first];
+    tables.case_end = series.members[end - 1] + 1;
     return tables;
 }
 
 }  // namespace
 
-std::int64_t unit_count(const Config& config, const std::vector<Case>& cases) {
-    const auto usable = static_cast<std::int64_t>(usable_cases(cases).size());
-    return (usable + config.run.unit - 1) / config.run.unit;
-}
-
-bool sweep_units(const Config& config, const Inputs& inputs, const std::vector<Case>& cases, const Store& store,
-                 const Comm& comm, Progress& progress) {
-    const std::vector<std::int32_t> usable = usable_cases(cases);
-    const std::int64_t count = unit_count(config, cases);
+bool compute_series(const Config& config, const Inputs& inputs, const std::vector<Case>& cases, const Series& series,
+                    const std::vector<SitePlan>& sites, const Comm& comm, Progress& progress) {
+    const std::int64_t count = series.units(config);
+    const auto layers = static_cast<double>(inputs.model.num_hidden_layers);
     std::vector<std::int64_t> missing;
-    comm.together([&] { missing = missing_units(store, count); });
+    comm.together([&] { missing = missing_units(series.store, count); });
     comm.barrier();  // nobody commits before everybody has looked, so all deal from the same list
-    progress.begin("units", count - static_cast<std::int64_t>(missing.size()), count);
+    if (missing.empty()) return true;
 
+    const auto done = [&] { return count - static_cast<std::int64_t>(missing_units(series.store, count).size()); };
+    progress.begin(series.title, done(), count);
     for (std::size_t i = static_cast<std::size_t>(comm.rank()); i < missing.size();
          i += static_cast<std::size_t>(comm.size())) {
-        if (stop_requested()) return false;
-        const auto first = static_cast<std::size_t>(missing[i] * config.run.unit);
-        const auto size = std::min(static_cast<std::size_t>(config.run.unit), usable.size() - first);
-        const std::int64_t done = count - static_cast<std::int64_t>(missing_units(store, count).size());
+        if (stop_requested()) break;
+        const std::int64_t done_before = done();
         const auto on_layer = [&](std::int64_t layer, std::int64_t rows) {
-            progress.update(done, static_cast<double>(layer + 1) / static_cast<double>(inputs.model.num_hidden_layers),
-                            rows);
+            progress.update(done_before, static_cast<double>(layer + 1) / layers, rows);
         };
-        store.write_unit(missing[i],
-                         compute_unit(config, inputs, cases, std::span(usable).subspan(first, size), on_layer));
-        progress.update(count - static_cast<std::int64_t>(missing_units(store, count).size()), 0, 0);
+        const PassPlan plan{sites, config.store.vectors, /*routing=*/true, on_layer};
+        series.store.write_unit(missing[i], compute_unit(config, inputs, cases, series, missing[i], plan));
+        progress.update(done(), 0, 0);
     }
-    return true;
+    const bool stopped = comm.any(stop_requested());  // waits for all
+    progress.update(done(), 0, 0);
+    progress.end();
+    return !stopped || done() == count;
 }
 
 }  // namespace moesweep

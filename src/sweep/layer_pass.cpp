@@ -5,7 +5,6 @@
 #include <c10/core/InferenceMode.h>
 
 #include "moesweep/attention.h"
-#include "moesweep/interventions.h"
 #include "moesweep/layers.h"
 #include "recorder.h"
 
@@ -117,7 +116,7 @@ class Pass {
         const Routing base_routing{base(routing.experts), base(routing.weights), base(routing.gap)};
         recorder_.routing(l, base_routing, base(parts), base(outputs));
         at::Tensor rows;
-        if (plan_.patched[static_cast<std::size_t>(l)])
+        if (plan_.sites[static_cast<std::size_t>(l)].any())
             rows = patched_rows(l, base_routing.experts, base(parts), base(outputs));
         hidden_ = hidden_ + outputs;
         if (rows.defined()) hidden_ = at::cat({hidden_, rows});
@@ -135,9 +134,9 @@ class Pass {
         std::vector<std::int64_t> runs, positions;
         for (std::size_t b = 0; b < cases_.size(); ++b) {
             const auto clean = static_cast<std::int64_t>(2 * b), noised = clean + 1;
-            const Site site{experts_of(2 * b), experts_of(2 * b + 1), parts[clean],
-                            parts[noised],     outputs[clean],        outputs[noised]};
-            const Patches patches = make_patches(site, plan_.sweep);
+            const Site site{experts_of(2 * b), experts_of(2 * b + 1), parts[clean],  parts[noised],
+                            outputs[clean],    outputs[noised],       cases_[b].pair};
+            const Patches patches = make_patches(site, plan_.sites[static_cast<std::size_t>(l)]);
             if (patches.labels.empty()) continue;
             recorder_.patches(b, l, patches);
             rows.push_back(hidden_[first_row_ + noised] + patches.outputs);

@@ -80,6 +80,7 @@ void Recorder::patches(std::size_t case_in_pass, std::int64_t layer, const Patch
         table.layer.push_back(static_cast<std::int32_t>(layer));
         table.kind.push_back(label.kind);
         table.expert.push_back(label.expert);
+        table.members.push_back(label.members);
         table.scale.push_back(label.scale);
         table.clean_active.push_back(label.clean_active);
         table.noised_active.push_back(label.noised_active);
@@ -94,7 +95,10 @@ PassResult Recorder::finish(const std::vector<double>& deltas) {
     for (std::size_t b = 0; b < cases_.size(); ++b) {
         result.delta_clean.push_back(deltas[2 * b]);
         result.delta_noised.push_back(deltas[2 * b + 1]);
+        tables_.base.case_index.push_back(cases_[b].index);
     }
+    tables_.base.delta_clean = result.delta_clean;
+    tables_.base.delta_noised = result.delta_noised;
     for (std::size_t row = 0; row < row_case_.size(); ++row) {
         const double delta = deltas[2 * cases_.size() + row];
         tables_.rows.delta.push_back(delta);
@@ -107,6 +111,7 @@ PassResult Recorder::finish(const std::vector<double>& deltas) {
         reorder(vectors.values, static_cast<std::size_t>(vectors.width),
                 keep_vectors_ == Vectors::outputs ? routing_order : row_order);
     }
+    reorder(tables_.base, order_by_case(tables_.base.case_index));
     reorder(tables_.routing, routing_order);
     reorder(tables_.rows, row_order);
     result.tables = std::move(tables_);
