@@ -1,7 +1,7 @@
 // From rows to answers: which layer, which expert, and how well they hold on the validation half (paper, sections 3-4).
 // Torch-free: the input is the tables of a merged run.
 //
-// Rules (the paper's where it has one; result_tables writes them out in words beside the numbers):
+// Rules (the paper's where it has one; /results has them in words beside the numbers):
 // * A rescue of an expert belongs to the cases in which the clean run routes to it ("clean-active"). Elsewhere
 //   c_e(clean) = 0 and the expert counts as 0, also where the noised run routes to it and a row exists.
 // * Layer: highest mean block rescue over the discovery cases.
@@ -26,6 +26,31 @@
 
 namespace moesweep {
 
+/// What is selected. The second pass must know it before the study is whole, because its rows are part of the study.
+struct Selection {
+    std::int32_t layer = -1;   ///< -1: no block rows or no discovery case
+    std::int32_t expert = -1;  ///< -1: no layer, no expert rows or no recurrent expert
+    bool operator==(const Selection&) const = default;
+};
+
+/// One line per expert of a layer: how often clean-active, and its mean rescue on the discovery cases.
+struct Candidates {
+    std::vector<std::int32_t> expert, discovery_active, validation_active;
+    std::vector<double> discovery_rescue;         ///< mean over all discovery cases, inactive = 0: this one selects
+    std::vector<double> discovery_rescue_active;  ///< mean over the active ones; NaN where none
+    std::vector<std::int8_t> recurrent;           ///< 1 if active in at least so many discovery cases as are asked for
+};
+
+/// One line per case, tested at one layer and expert. Without an expert its columns are NaN, 0 or -1.
+struct TestedCases {
+    std::vector<std::int32_t> case_index;
+    std::vector<std::int8_t> active;  ///< selected expert clean-active
+    std::vector<double> block_rescue, expert_rescue;
+    std::vector<std::int8_t> controls;         ///< number of controls drawn
+    std::vector<double> control_mean, spec;    ///< NaN where no control exists
+    std::vector<std::int32_t> control_expert;  ///< (n, controls.random) in the order drawn, -1 where fewer
+};
+
 struct Study {
     /// One line per layer with block rows: block rescue on each half.
     struct Layers {
@@ -33,13 +58,7 @@ struct Study {
         std::vector<Summary> discovery, validation;
     } layers;
 
-    /// One line per expert of the selected layer: how often clean-active, and its mean rescue on the discovery cases.
-    struct Candidates {
-        std::vector<std::int32_t> expert, discovery_active, validation_active;
-        std::vector<double> discovery_rescue;         ///< mean over all discovery cases, inactive = 0: this one selects
-        std::vector<double> discovery_rescue_active;  ///< mean over the active ones; NaN where none
-        std::vector<std::int8_t> recurrent;           ///< 1 if active in >= select.recurrence discovery cases
-    } candidates;
+    Candidates candidates;  ///< of the selected layer
 
     /// Every (layer, expert) of the swept layers, row-major (L', E), over the cases of both halves.
     struct Heatmap {
@@ -49,15 +68,7 @@ struct Study {
         std::vector<std::int32_t> active;  ///< number of clean-active cases
     } heatmap;
 
-    /// One line per validation case at the selected layer and expert. Without a selected expert its columns are NaN, 0 or -1.
-    struct ValidationCases {
-        std::vector<std::int32_t> case_index;
-        std::vector<std::int8_t> active;  ///< selected expert clean-active
-        std::vector<double> block_rescue, expert_rescue;
-        std::vector<std::int8_t> controls;         ///< number of controls drawn
-        std::vector<double> control_mean, spec;    ///< NaN where no control exists
-        std::vector<std::int32_t> control_expert;  ///< (n, controls.random) in the order drawn, -1 where fewer
-    } validation;
+    TestedCases validation;  ///< the validation cases at the selected layer and expert; empty without a layer
 
     /// Table 1 and the lines beside it: name, Summary over validation cases.
     struct Line {
@@ -69,16 +80,23 @@ struct Study {
     std::vector<Line> table1;
 
     std::int32_t discovery_cases = 0, validation_cases = 0;
-    std::int32_t selected_layer = -1;           ///< -1: no block rows or no discovery case; then `note` says so
-    std::int32_t selected_expert = -1;          ///< -1: no expert rows or no recurrent expert; then `note` says so
+    Selection selected;                         ///< where a part is -1, `note` says why
     std::int32_t selected_by_active_mean = -1;  ///< the recurrent expert with the highest mean over its active cases
     std::string note;                           ///< what could not be done, in words; empty if everything could
 };
 
-/// What the second pass patches: made known before the study is whole, because its rows are part of the study.
-struct Selection {
-    std::int32_t layer = -1, expert = -1;  ///< -1 as in Study
+/// A study and its tables of /results, in the order of src/study/results.cpp. A table that cannot be made has no line and
+/// says why in its attribute "note".
+struct StudyResults {
+    Study study;
+    std::vector<ResultTable> tables;
 };
+
+/// Selects on discovery, tests on validation. `experts` is E. Error(data) names the table, column and line of an index out
+/// of range, a rescue that is not finite, or a missing clean routing line.
+StudyResults run_study(const Config& config, const RunTables& run, std::int32_t experts);
+
+/// What run_study selects, from the sweep alone: `conditions` and `controls` may still be empty. Errors as above.
 Selection select_expert(const Config& config, const RunTables& run, std::int32_t experts);
 
 /// The gate-matched control r* of one clean routing line (eq. 8): of the other experts, the one whose weight is nearest to
@@ -87,11 +105,9 @@ Selection select_expert(const Config& config, const RunTables& run, std::int32_t
 std::optional<std::int32_t> gate_matched_control(std::span<const std::int32_t> experts, std::span<const float> weights,
                                                  std::int32_t selected);
 
-/// Selects on discovery, tests on validation. `experts` is E. Error(data) names the table, column and line of an index out
-/// of range, a rescue that is not finite, or a missing clean routing line.
-Study run_study(const Config& config, const RunTables& run, std::int32_t experts);
-
-/// The tables of /results.
-std::vector<ResultTable> result_tables(const Study& study, const Config& config);
+/// Exact Shapley values of the k players of a game: phi_i = sum over the coalitions S without i of
+/// |S|! (k - |S| - 1)! / k! x (v(S + i) - v(S)). `values` has the 2^k values v(S), S as bits, v(empty) first. k up to 16.
+/// They sum to v(all) - v(empty).
+std::vector<double> shapley_values(std::span<const double> values);
 
 }  // namespace moesweep
