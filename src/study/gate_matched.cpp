@@ -1,10 +1,86 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <tuple>
 
-#include "moesweep/study.h"
+#include "results.h"
 
 namespace moesweep {
+namespace {
+
+/// Rescues of the selected expert and of its control, a case each, and their difference (eq. 9).
+struct Contrast {
+    std::vector<double> selected, control, spec;
+    void add(double of_selected, double of_control) {
+        selected.push_back(of_selected);
+        control.push_back(of_control);
+        spec.push_back(of_selected - of_control);
+    }
+};
+
+struct Contrasts {
+    Contrast raw, equal_norm;
+    std::size_t missing = 0;  ///< pairs without equal-norm rows
+};
+
+/// A column's values at one layer by (case, expert).
+template <class T>
+std::map<std::pair<std::int32_t, std::int32_t>, T> by_expert(const RowTable& rows, std::int32_t layer, Kind kind,
+                                                             const std::vector<T>& column) {
+    std::map<std::pair<std::int32_t, std::int32_t>, T> values;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (rows.layer[i] == layer && rows.kind[i] == kind) values[{rows.case_index[i], rows.expert[i]}] = column[i];
+    }
+    return values;
+}
+
+/// The selected expert against its gate-matched control, over the validation cases that have both.
+Contrasts contrast(const Run& run, Selection selected) {
+    const auto [layer, expert] = selected;
+    const RowTable &rows = run.tables.sweep.rows, &controls = run.tables.controls;
+    const auto norms = by_expert(rows, layer, Kind::expert, rows.patch_norm);
+    const auto rescues = by_expert(controls, layer, Kind::equal_norm, controls.rescue);
+    const auto is_zero = [&](std::int32_t case_index, std::int32_t e) {
+        const auto norm = norms.find({case_index, e});
+        return norm != norms.end() && norm->second == 0;
+    };
+    Contrasts contrasts;
+    for (auto case_index : run.halves.validation) {
+        const Routed routed = run.sweep.routed(case_index, layer);
+        const auto control = gate_matched_control(routed.expert, routed.weight, expert);
+        if (!control) continue;
+        contrasts.raw.add(routed.rescue_of(expert), routed.rescue_of(*control));
+        const auto of_selected = rescues.find({case_index, expert}), of_control = rescues.find({case_index, *control});
+        if (of_selected != rescues.end() && of_control != rescues.end()) {
+            contrasts.equal_norm.add(of_selected->second, of_control->second);
+        } else if (is_zero(case_index, expert) || is_zero(case_index, *control)) {
+            contrasts.equal_norm.add(0,
+                                     0);  // the smaller norm is 0: both scaled patches are zero, and no row is needed
+        } else {
+            ++contrasts.missing;
+        }
+    }
+    return contrasts;
+}
+
+void note_missing(ResultTable& table, const Run& run, const Contrasts& contrasts) {
+    const auto pairs = contrasts.raw.spec.size();
+    if (pairs == 0) {
+        add_note(table,
+                 "In no validation case does the clean run route to the selected expert and another one beside it.");
+    } else if (contrasts.missing > 0 && !run.config.controls.equal_norm) {
+        add_note(table, "No equal-norm rows were asked for (controls.equal_norm = no).");
+    } else if (contrasts.missing > 0) {
+        add_note(table,
+                 fmt::format("/controls has no equal-norm rows for {} of {} pairs: they are not in the equal-norm "
+                             "lines.",
+                             contrasts.missing, pairs));
+    }
+}
+
+}  // namespace
 
 std::optional<std::int32_t> gate_matched_control(std::span<const std::int32_t> experts, std::span<const float> weights,
                                                  std::int32_t selected) {
@@ -18,6 +94,64 @@ std::optional<std::int32_t> gate_matched_control(std::span<const std::int32_t> e
         if (experts[i] != selected && (!nearest || candidate < *nearest)) nearest = candidate;
     }
     return nearest ? std::optional(std::get<1>(*nearest)) : std::nullopt;
+}
+
+ResultTable table9(const Run& run, const Study& study) {
+    ResultTable table{
+        "table9",
+        "The selected expert against its gate-matched control, the other clean-active expert with the "
+        "nearest routing weight: raw, and with both patches scaled to the smaller of their norms (eq. 8-10); "
+        "validation cases in which the clean run routes to both",
+        {},
+        {}};
+    std::vector<std::string> quantities, versions;
+    std::vector<Summary> summaries;
+    const auto add = [&](const char* version, const Contrast& of) {
+        if (of.spec.empty()) return;
+        const auto line = [&](const char* quantity, const std::vector<double>& values) {
+            quantities.push_back(quantity);
+            versions.push_back(version);
+            summaries.push_back(summarize(values, run.stats));
+        };
+        line("selected", of.selected);
+        line("matched_control", of.control);
+        line("spec", of.spec);
+    };
+    if (!note_no_expert(table, study)) {
+        const Contrasts contrasts = contrast(run, study.selected);
+        note_missing(table, run, contrasts);
+        add("raw", contrasts.raw);
+        add("equal_norm", contrasts.equal_norm);
+    }
+    table.columns.push_back(
+        {"quantity", "", "rescue of the selected expert, of its control, or their difference", std::move(quantities)});
+    table.columns.push_back({"version", "", "the patches as they are, or scaled to equal norm", std::move(versions)});
+    add_summaries(table, "", summaries);
+    return table;
+}
+
+ResultTable table11(const Run& run, const Study& study) {
+    ResultTable table{"table11",
+                      "Two experts per token: the selected expert against the other active one, raw and with both "
+                      "patches scaled to the smaller of their norms; validation cases where the selected one is active",
+                      {},
+                      {}};
+    std::vector<Quantity> lines;
+    const auto add = [&](const char* quantity, const std::vector<double>& values) {
+        if (!values.empty()) lines.push_back({quantity, summarize(values, run.stats)});
+    };
+    if (const auto k = run.tables.sweep.routing.k; k != 2) {
+        add_note(table, fmt::format("The model routes a token to {} experts, not to 2: see table9.", k));
+    } else if (!note_no_expert(table, study)) {
+        const Contrasts contrasts = contrast(run, study.selected);
+        note_missing(table, run, contrasts);
+        add("raw_spec", contrasts.raw.spec);
+        add("selected_equal_norm", contrasts.equal_norm.selected);
+        add("other_equal_norm", contrasts.equal_norm.control);
+        add("equal_norm_spec", contrasts.equal_norm.spec);
+    }
+    add_quantities(table, lines);
+    return table;
 }
 
 }  // namespace moesweep

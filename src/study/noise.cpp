@@ -1,0 +1,166 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "results.h"
+
+namespace moesweep {
+namespace {
+
+/// A sweep of the study's cases under one noise.
+struct Noised {
+    double scale;
+    std::int32_t draw;
+    const UnitTables* tables;
+};
+
+/// The run's own noise, and the conditions that belong beside it: of further scales, or further draws.
+template <class Wanted>
+std::vector<Noised> sweeps(const Run& run, Wanted wanted) {
+    std::vector<Noised> all{{run.config.noise.scale, 0, &run.tables.sweep}};
+    for (const auto& condition : run.tables.conditions) {
+        if (wanted(condition)) all.push_back({condition.scale, condition.draw, &condition.tables});
+    }
+    return all;
+}
+
+SweepView view(const Run& run, const Noised& noised) {
+    return {noised.tables->routing, noised.tables->rows, run.tables.cases.size()};
+}
+
+/// The selection as far as the sweep has rows of it, with a note where it has none of the expert.
+Selection swept_part(const SweepView& sweep, const Noised& noised, Selection selected, ResultTable& table) {
+    if (sweep.has_experts(selected.layer)) return selected;
+    add_note(table, fmt::format("Noise scale {}, draw {}: no expert rows at layer {}.", noised.scale, noised.draw,
+                                selected.layer));
+    return {selected.layer, -1};
+}
+
+/// Mean fall of delta from the clean to the noised run; NaN without any of the cases.
+double mean_drop(const BaseTable& base, const CaseList& cases) {
+    std::map<std::int32_t, double> drop;
+    for (std::size_t i = 0; i < base.size(); ++i) drop[base.case_index[i]] = base.delta_clean[i] - base.delta_noised[i];
+    std::vector<double> values;
+    for (auto case_index : cases) {
+        if (const auto found = drop.find(case_index); found != drop.end()) values.push_back(found->second);
+    }
+    return mean(values);
+}
+
+/// The lines of Table 13, a column each.
+struct ScaleLines {
+    std::vector<double> scale, drop;
+    std::vector<std::string> selection;
+    std::vector<std::int32_t> layer, expert, n, active;
+    std::vector<Summary> rescue;
+
+    void add(const Run& run, const Noised& noised, const SweepView& sweep, const char* name, Selection selected) {
+        const CaseList& cases = run.halves.validation;
+        const TestedCases tested = test_cases(run, sweep, selected, cases);
+        scale.push_back(noised.scale);
+        selection.push_back(name);
+        layer.push_back(selected.layer);
+        expert.push_back(selected.expert);
+        n.push_back(static_cast<std::int32_t>(cases.size()));
+        active.push_back(static_cast<std::int32_t>(std::ranges::count(tested.active, std::int8_t{1})));
+        drop.push_back(mean_drop(noised.tables->base, cases));
+        rescue.push_back(summarize_known(run, tested.expert_rescue));
+    }
+};
+
+/// Means of each draw.
+struct DrawMeans {
+    std::vector<double> layer_rescue, expert_rescue, spec;
+
+    void add(const Run& run, const TestedCases& tested) {
+        layer_rescue.push_back(summarize_known(run, tested.block_rescue).mean);
+        expert_rescue.push_back(summarize_known(run, tested.expert_rescue).mean);
+        spec.push_back(summarize_known(run, tested.spec).mean);
+    }
+
+    /// Attributes: standard deviation between two or more draws (n - 1), and standard error of their mean.
+    void add_errors(ResultTable& table) const {
+        const auto add = [&](const char* name, const std::vector<double>& means) {
+            const double centre = mean(means), n = static_cast<double>(means.size());
+            double squares = 0;
+            for (double value : means) squares += (value - centre) * (value - centre);
+            const double sd = std::sqrt(squares / (n - 1));
+            table.attributes.emplace_back(fmt::format("{}_sd", name), fmt::format("{}", sd));
+            table.attributes.emplace_back(fmt::format("{}_se", name), fmt::format("{}", sd / std::sqrt(n)));
+        };
+        add("layer_rescue", layer_rescue);
+        add("expert_rescue", expert_rescue);
+        add("spec", spec);
+    }
+};
+
+}  // namespace
+
+ResultTable table13(const Run& run, const Study& study) {
+    ResultTable table{"table13",
+                      "Noise scales: the selected expert, with the selection fixed and selected anew on each scale's "
+                      "discovery rows; validation cases",
+                      {},
+                      {}};
+    ScaleLines lines;
+    if (!note_no_expert(table, study)) {
+        auto scales = sweeps(run, [](const Condition& condition) { return condition.draw == 0; });
+        if (scales.size() == 1) add_note(table, "No other scale was swept (noise.scales).");
+        std::ranges::stable_sort(scales, {}, &Noised::scale);
+        for (const auto& noised : scales) {
+            const SweepView sweep = view(run, noised);
+            lines.add(run, noised, sweep, "fixed", swept_part(sweep, noised, study.selected, table));
+            lines.add(run, noised, sweep, "anew",
+                      choose(sweep, run.experts, run.halves.discovery, run.config.select.recurrence));
+        }
+    }
+    table.columns = {{"scale", "", "noise in standard deviations of the embedding matrix", std::move(lines.scale)},
+                     {"selection", "", "fixed: as selected under the run's own noise; anew: on this scale",
+                      std::move(lines.selection)},
+                     {"layer", "", "decoder layer, from 0; -1: none", std::move(lines.layer)},
+                     {"expert", "", "expert index, from 0; -1: none", std::move(lines.expert)},
+                     {"n", "", "validation cases", std::move(lines.n)},
+                     {"active", "", "validation cases whose clean run routes to the expert", std::move(lines.active)},
+                     {"mean_drop", "logit", "mean of delta_clean - delta_noised", std::move(lines.drop)}};
+    add_summaries(table, "rescue", lines.rescue);
+    return table;
+}
+
+ResultTable draws_table(const Run& run, const Study& study) {
+    ResultTable table{
+        "draws",
+        "Draws of the noise at the run's own scale: validation means at the selected layer and expert, and "
+        "how much they vary from draw to draw",
+        {},
+        {}};
+    std::vector<std::int32_t> draw;
+    std::vector<double> scale;
+    DrawMeans means;
+    if (!note_no_expert(table, study)) {
+        for (const auto& noised : sweeps(run, [&](const Condition& condition) {
+                 return condition.draw > 0 && condition.scale == run.config.noise.scale;
+             })) {
+            const SweepView sweep = view(run, noised);
+            draw.push_back(noised.draw);
+            scale.push_back(noised.scale);
+            means.add(run,
+                      test_cases(run, sweep, swept_part(sweep, noised, study.selected, table), run.halves.validation));
+        }
+        if (draw.size() == 1) {
+            add_note(table, "One draw of the noise (noise.draws = 1): there is no error between draws.");
+        } else {
+            means.add_errors(table);
+        }
+    }
+    table.columns = {
+        {"draw", "", "draw of the noise; 0: the run's own", std::move(draw)},
+        {"scale", "", "noise in standard deviations of the embedding matrix", std::move(scale)},
+        {"layer_rescue", "logit", "mean block rescue", std::move(means.layer_rescue)},
+        {"expert_rescue", "logit", "mean rescue of the selected expert, inactive = 0", std::move(means.expert_rescue)},
+        {"spec", "logit", "mean Spec, cases with a control", std::move(means.spec)}};
+    return table;
+}
+
+}  // namespace moesweep
