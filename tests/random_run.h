@@ -6,6 +6,7 @@
 #include <limits>
 #include <random>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "moesweep/store.h"
@@ -37,6 +38,7 @@ inline std::vector<Case> random_cases(std::size_t n, std::uint32_t seed) {
         c.fact = {static_cast<std::int64_t>(random()) << 8, text(), text(), text(), text(), text()};
         c.status = static_cast<Status>(random() % std::size(status_names));
         c.split = static_cast<Split>(random() % std::size(split_names));
+        c.relaxed_split = static_cast<Split>(random() % std::size(split_names));
         for (auto length = random() % 20; length > 0; --length)
             c.tokens.push_back(static_cast<std::int32_t>(random() % 150000));
         c.subject_end = static_cast<std::int32_t>(random() % (c.tokens.size() + 1));
@@ -53,7 +55,7 @@ inline std::vector<Case> random_cases(std::size_t n, std::uint32_t seed) {
 inline UnitTables tables_of_case(std::int32_t index, std::int32_t k, const std::string& vectors, std::int32_t width) {
     std::mt19937 random(static_cast<std::uint32_t>(index) + 1000);
     const auto real = [&] { return static_cast<float>(random()) / 1e9f - 2; };
-    UnitTables t{index, index + 1, {}, {}, {}};
+    UnitTables t{index, index + 1, {{index}, {real()}, {real()}}, {}, {}, {}};
     t.routing.k = k;
     for (std::int32_t layer = 0; layer < 3; ++layer) {
         for (const RunKind run : {RunKind::clean, RunKind::noised}) {
@@ -67,14 +69,19 @@ inline UnitTables tables_of_case(std::int32_t index, std::int32_t k, const std::
                 t.routing.contribution_norm.push_back(real());
             }
         }
-        for (const Kind kind : {Kind::block, Kind::expert, Kind::coalition_clean, Kind::coalition_union}) {
-            const std::int32_t lines = kind == Kind::expert ? static_cast<std::int32_t>(random() % 9) : 1;
+        for (std::size_t name = 0; name < std::size(kind_names); ++name) {
+            const auto kind = static_cast<Kind>(name);
+            const bool of_expert = kind == Kind::expert || kind == Kind::equal_norm;
+            const std::int32_t lines = of_expert              ? static_cast<std::int32_t>(random() % 9)
+                                       : kind == Kind::subset ? (1 << k) - 1
+                                                              : 1;
             for (std::int32_t line = 0; line < lines; ++line) {
                 t.rows.case_index.push_back(index);
                 t.rows.layer.push_back(layer);
                 t.rows.kind.push_back(kind);
-                t.rows.expert.push_back(kind == Kind::expert ? line : -1);
-                t.rows.scale.push_back(1);
+                t.rows.expert.push_back(of_expert ? line : -1);
+                t.rows.members.push_back(kind == Kind::subset ? line + 1 : 0);
+                t.rows.scale.push_back(kind == Kind::equal_norm ? real() : 1);
                 t.rows.patch_norm.push_back(real());
                 t.rows.clean_active.push_back(static_cast<std::int8_t>(random() % 2));
                 t.rows.noised_active.push_back(static_cast<std::int8_t>(random() % 2));
@@ -93,11 +100,12 @@ inline UnitTables tables_of_case(std::int32_t index, std::int32_t k, const std::
 /// The tables of cases [begin, end). `vectors` is "", "patch" or "output".
 inline UnitTables tables_of_cases(std::int32_t begin, std::int32_t end, const std::string& vectors = "",
                                   std::int32_t k = 4, std::int32_t width = 8) {
-    UnitTables joined{begin, end, {}, {}, {}};
+    UnitTables joined{begin, end, {}, {}, {}, {}};
     joined.routing.k = k;
     if (!vectors.empty()) joined.vectors.push_back({vectors, width, {}});
     for (std::int32_t index = begin; index < end; ++index) {
         const UnitTables one = tables_of_case(index, k, vectors, width);
+        append(joined.base, one.base);
         append(joined.routing, one.routing);
         append(joined.rows, one.rows);
         if (!vectors.empty())
@@ -105,6 +113,17 @@ inline UnitTables tables_of_cases(std::int32_t begin, std::int32_t end, const st
                                             one.vectors[0].values.end());
     }
     return joined;
+}
+
+inline bool same_case(const Case& a, const Case& b) {
+    const auto fact = [](const Fact& f) {
+        return std::tie(f.case_id, f.relation, f.subject, f.prompt, f.true_text, f.foil_text);
+    };
+    const auto rest = [](const Case& c) {
+        return std::tie(c.record, c.status, c.split, c.relaxed_split, c.tokens, c.subject_begin, c.subject_end,
+                        c.true_id, c.foil_id, c.delta_clean, c.delta_noised);
+    };
+    return fact(a.fact) == fact(b.fact) && rest(a) == rest(b);
 }
 
 inline std::vector<std::string> entries(const std::filesystem::path& folder) {

@@ -29,17 +29,6 @@ Store opened(const fs::path& folder, const Config& config = some_config()) {
     return store;
 }
 
-bool same_case(const Case& a, const Case& b) {
-    const auto fact = [](const Fact& f) {
-        return std::tie(f.case_id, f.relation, f.subject, f.prompt, f.true_text, f.foil_text);
-    };
-    const auto rest = [](const Case& c) {
-        return std::tie(c.record, c.status, c.split, c.tokens, c.subject_begin, c.subject_end, c.true_id, c.foil_id,
-                        c.delta_clean, c.delta_noised);
-    };
-    return fact(a.fact) == fact(b.fact) && rest(a) == rest(b);
-}
-
 /// Changes a file with HDF5's own calls, so that its checksums stay right.
 void edit(const fs::path& path, const std::function<void(hid_t)>& change) {
     const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
@@ -187,11 +176,37 @@ TEST_CASE("a unit whose tables do not fit together is refused, by dataset") {
         change = [=](hid_t file) { overwrite(file, "routing/layer", layers.data()); };
         expected = "routing: line 2 is out of order";
     }
+    SECTION("two subsets out of order") {
+        std::vector<std::int32_t> members = tables.rows.members;
+        const auto subset = std::ranges::find(members, 7);
+        std::swap(*subset, *(subset + 1));
+        change = [=](hid_t file) { overwrite(file, "rows/members", members.data()); };
+        expected = fmt::format("rows: line {} is out of order", subset + 1 - members.begin());
+    }
+    SECTION("a row twice") {
+        std::vector<std::int32_t> members = tables.rows.members;
+        const auto subset = std::ranges::find(members, 7);
+        *(subset + 1) = 7;
+        change = [=](hid_t file) { overwrite(file, "rows/members", members.data()); };
+        expected = fmt::format("rows: line {} is out of order", subset + 1 - members.begin());
+    }
+    SECTION("a case with two base lines") {
+        change = [&](hid_t file) { overwrite(file, "base/case", std::vector<std::int32_t>{3, 4, 4}.data()); };
+        expected = "base: line 2 is out of order";
+    }
+    SECTION("a base line of another unit") {
+        change = [&](hid_t file) { overwrite(file, "base/case", std::vector<std::int32_t>{2, 3, 4}.data()); };
+        expected = "base/case: line 0 is of case 2, expected one in [3, 6)";
+    }
+    SECTION("no base lines") {
+        change = [](hid_t file) { CHECK(H5Ldelete(file, "base", H5P_DEFAULT) >= 0); };
+        expected = "base: cannot be opened";
+    }
     SECTION("a kind without a name") {
         change = [&](hid_t file) {
-            overwrite(file, "rows/kind", std::vector<std::int8_t>(tables.rows.size(), 4).data());
+            overwrite(file, "rows/kind", std::vector<std::int8_t>(tables.rows.size(), 6).data());
         };
-        expected = "rows/kind: line 0: 4 is none of its 4 names";
+        expected = "rows/kind: line 0: 6 is none of its 6 names";
     }
     SECTION("a column missing") {
         change = [](hid_t file) { CHECK(H5Ldelete(file, "rows/delta", H5P_DEFAULT) >= 0); };
@@ -228,10 +243,18 @@ TEST_CASE("tables that are not as they must be are not written") {
     const Scratch scratch;
     const Store store = opened(scratch / "run");
     UnitTables tables = tables_of_cases(0, 2);
-    tables.rows.rescue.pop_back();
+    std::string expected;
+    SECTION("a row without its rescue") {
+        tables.rows.rescue.pop_back();
+        expected = "rows/rescue";
+    }
+    SECTION("a base line without its noised delta") {
+        tables.base.delta_noised.pop_back();
+        expected = "base/delta_noised: 1 values, expected 2 x 1";
+    }
     const Failure failure = failure_of([&] { store.write_unit(0, tables); });
     CHECK(failure.code == Exit::internal);
-    CHECK_THAT(failure.message, Contains("rows/rescue"));
+    CHECK_THAT(failure.message, Contains(expected));
     CHECK_FALSE(store.has_unit(0));
 }
 
@@ -252,6 +275,68 @@ TEST_CASE("files of another run, or under another unit's name, are refused") {
     const Failure number = failure_of([&] { there.read_unit(1); });
     CHECK(number.code == Exit::data);
     CHECK_THAT(number.message, Contains("000001.h5: /: unit: expected 1, found 0"));
+}
+
+TEST_CASE("a series keeps its units beside the primary ones") {
+    const Scratch scratch;
+    const Store primary = opened(scratch / "run"), other = primary.series("noise-1.5-draw-0");
+    CHECK(primary.series_name().empty());
+    CHECK(other.series_name() == "noise-1.5-draw-0");
+    CHECK(other.folder() == primary.folder());
+    CHECK(other.sweep_path() == primary.sweep_path());
+    CHECK(other.unit_path(3) == scratch / "run" / "units" / "noise-1.5-draw-0" / "000003.h5");
+    CHECK(entries(scratch / "run" / "units").empty());  // nothing is made before it is needed
+
+    primary.write_unit(0, tables_of_cases(0, 3));
+    CHECK_FALSE(other.has_unit(0));
+    CHECK(other.read_units(0) == UnitTables{});
+    other.write_unit(0, tables_of_cases(3, 6, "patch"));
+    other.series("controls").write_unit(0, tables_of_cases(8, 9));  // of the run, not in a series of the series
+    CHECK(other.has_unit(0));
+    CHECK(entries(scratch / "run" / "units") == std::vector<std::string>{"000000.h5", "controls", "noise-1.5-draw-0"});
+    CHECK(primary.read_units(1) == tables_of_cases(0, 3));
+    CHECK(other.read_unit(0) == tables_of_cases(3, 6, "patch"));
+    CHECK(other.read_units(1) == tables_of_cases(3, 6));
+    CHECK(primary.series("controls").read_units(1) == tables_of_cases(8, 9));
+
+    write_file_atomically(other.unit_path(1).parent_path() / ".000001.h5.host.2.tmp", std::string_view("x"));
+    primary.open(some_config(), some_identity());
+    CHECK(entries(scratch / "run" / "units" / "noise-1.5-draw-0") == std::vector<std::string>{"000000.h5"});
+    CHECK(other.read_unit(0) == tables_of_cases(3, 6, "patch"));
+}
+
+TEST_CASE("a unit of another series is refused") {
+    const Scratch scratch;
+    Config other_config = some_config();
+    other_config.noise.scale = 4;
+    const Store primary = opened(scratch / "run"), one = primary.series("one"), two = primary.series("two");
+    one.write_unit(0, tables_of_cases(0, 2));
+    two.write_unit(1, tables_of_cases(0, 2));
+    fs::copy(one.unit_path(0), two.unit_path(0));
+    fs::copy(one.unit_path(0), primary.unit_path(0));
+    fs::copy(one.unit_path(0), one.unit_path(1));
+    const Store there = opened(scratch / "there", other_config).series("one");
+    there.write_unit(2, tables_of_cases(0, 2));
+    fs::copy(there.unit_path(2), one.unit_path(2));
+    const auto refused = [](const Store& store, std::int64_t unit, const std::string& expected) {
+        const Failure failure = failure_of([&] { store.read_unit(unit); });
+        CHECK(failure.code == Exit::data);
+        CHECK_THAT(failure.message, Contains(store.unit_path(unit).string() + ": /: " + expected));
+    };
+    refused(two, 0, "series: expected \"two\", found \"one\"");
+    refused(primary, 0, "series: expected \"\", found \"one\"");
+    refused(one, 1, "unit: expected 1, found 0");
+    refused(one, 2, "identity: belongs to another run");
+}
+
+TEST_CASE("a series has a name that can be a folder among unit files") {
+    const Scratch scratch;
+    const Store store(scratch / "run");
+    for (const std::string name : {"", ".", "..", ".hidden", "a/b", "000001.h5"}) {
+        const Failure failure = failure_of([&] { store.series(name); });
+        CHECK(failure.code == Exit::internal);
+        CHECK_THAT(failure.message, Contains("\"" + name + "\" cannot name a series"));
+    }
 }
 
 TEST_CASE("a run folder keeps to its configuration") {

@@ -48,11 +48,21 @@ std::vector<ResultTable> some_results() {
              {}}};
 }
 
-/// A run of n_cases cases with its units written.
+/// The merged tables of n_cases cases: the sweep, another draw, two other scales (one of them without a case), controls.
+RunTables some_run() {
+    RunTables run{random_cases(n_cases, 3), tables_of_cases(0, n_cases), {}, {}};
+    run.conditions.push_back({3, 1, tables_of_cases(2, 9)});
+    run.conditions.push_back({0.1, 0, tables_of_cases(5, 30)});
+    run.conditions.push_back({4, 0, UnitTables{}});
+    for (const std::int32_t index : {1, 4, 20}) append(run.controls, tables_of_cases(index, index + 1).rows);
+    return run;
+}
+
+/// A run of n_cases cases with its primary units written.
 struct Run {
     Store store;
     std::int64_t units;
-    std::vector<Case> cases = random_cases(n_cases, 3);
+    RunTables tables = some_run();
 
     Run(const fs::path& folder, std::int32_t unit, const std::string& vectors = "", std::int32_t width = 8)
         : store(folder), units((n_cases + unit - 1) / unit) {
@@ -61,7 +71,9 @@ struct Run {
             store.write_unit(u, tables_of_cases(u * unit, std::min(n_cases, (u + 1) * unit), vectors, 4, width));
     }
     void merge(const std::string& command = "first") const {
-        store.write_sweep(units, cases, store.read_units(units), some_results(), some_meta(), {{"command", command}});
+        RunTables run = tables;
+        run.sweep = store.read_units(units);
+        store.write_sweep(units, run, some_results(), some_meta(), {{"command", command}});
     }
 };
 
@@ -121,7 +133,7 @@ class SmallDisk {
   public:
     explicit SmallDisk(const fs::path& folder) : folder_(folder) {
         fs::create_directories(folder);
-        mounted_ = ::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=200k") == 0;
+        mounted_ = ::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=500k") == 0;
     }
     ~SmallDisk() {
         if (mounted_) ::umount2(folder_.c_str(), MNT_DETACH);
@@ -129,7 +141,7 @@ class SmallDisk {
     bool mounted() const { return mounted_; }
     void set_read_only(bool read_only) const {
         const unsigned long flags = MS_REMOUNT | (read_only ? static_cast<unsigned long>(MS_RDONLY) : 0);
-        REQUIRE(::mount(nullptr, folder_.c_str(), nullptr, flags, "size=200k") == 0);
+        REQUIRE(::mount(nullptr, folder_.c_str(), nullptr, flags, "size=500k") == 0);
     }
     /// Leaves no byte free.
     void fill() const {
@@ -164,77 +176,114 @@ TEST_CASE("the merged file holds what the contract names") {
     const Scratch scratch;
     const Run run(scratch / "run", 5, "patch");
     run.merge();
-    CHECK(contents(run.store.sweep_path()) == std::set<std::string>{".",
-                                                                    "meta",
-                                                                    "provenance",
-                                                                    "cases",
-                                                                    "cases/case_id i64",
-                                                                    "cases/record i32",
-                                                                    "cases/relation str",
-                                                                    "cases/subject str",
-                                                                    "cases/prompt str",
-                                                                    "cases/true_text str",
-                                                                    "cases/foil_text str",
-                                                                    "cases/status enum8",
-                                                                    "cases/split enum8",
-                                                                    "cases/token_begin i64",
-                                                                    "cases/token_ids i32",
-                                                                    "cases/subject_begin i32",
-                                                                    "cases/subject_end i32",
-                                                                    "cases/true_id i32",
-                                                                    "cases/foil_id i32",
-                                                                    "cases/delta_clean f64",
-                                                                    "cases/delta_noised f64",
-                                                                    "routing",
-                                                                    "routing/case i32",
-                                                                    "routing/layer i32",
-                                                                    "routing/run enum8",
-                                                                    "routing/expert i32 (n, m)",
-                                                                    "routing/weight f32 (n, m)",
-                                                                    "routing/contribution_norm f32 (n, m)",
-                                                                    "routing/gap f32",
-                                                                    "rows",
-                                                                    "rows/case i32",
-                                                                    "rows/layer i32",
-                                                                    "rows/kind enum8",
-                                                                    "rows/expert i32",
-                                                                    "rows/scale f32",
-                                                                    "rows/patch_norm f32",
-                                                                    "rows/clean_active i8",
-                                                                    "rows/noised_active i8",
-                                                                    "rows/delta f64",
-                                                                    "rows/rescue f64",
-                                                                    "vectors",
-                                                                    "vectors/patch f32 (n, m)",
-                                                                    "results",
-                                                                    "results/layers",
-                                                                    "results/layers/layer i32",
-                                                                    "results/layers/mean f64",
-                                                                    "results/layers/name str",
-                                                                    "results/layers/flag i8",
-                                                                    "results/layers/control i32 (n, m)",
-                                                                    "results/layers/seed i64",
-                                                                    "results/empty",
-                                                                    "results/empty/case i32",
-                                                                    "results/empty/text str"});
+    std::set<std::string> expected = {".",
+                                      "meta",
+                                      "provenance",
+                                      "cases",
+                                      "cases/case_id i64",
+                                      "cases/record i32",
+                                      "cases/relation str",
+                                      "cases/subject str",
+                                      "cases/prompt str",
+                                      "cases/true_text str",
+                                      "cases/foil_text str",
+                                      "cases/status enum8",
+                                      "cases/split enum8",
+                                      "cases/relaxed_split enum8",
+                                      "cases/token_begin i64",
+                                      "cases/token_ids i32",
+                                      "cases/subject_begin i32",
+                                      "cases/subject_end i32",
+                                      "cases/true_id i32",
+                                      "cases/foil_id i32",
+                                      "cases/delta_clean f64",
+                                      "cases/delta_noised f64",
+                                      "conditions",
+                                      "vectors",
+                                      "vectors/patch f32 (n, m)",
+                                      "results",
+                                      "results/layers",
+                                      "results/layers/layer i32",
+                                      "results/layers/mean f64",
+                                      "results/layers/name str",
+                                      "results/layers/flag i8",
+                                      "results/layers/control i32 (n, m)",
+                                      "results/layers/seed i64",
+                                      "results/empty",
+                                      "results/empty/case i32",
+                                      "results/empty/text str"};
+    const auto expect_group = [&](const std::string& group, const std::vector<std::string>& columns) {
+        expected.insert(group);
+        for (const std::string& column : columns) expected.insert(group + "/" + column);
+    };
+    const std::vector<std::string> rows = {"case i32",         "layer i32", "kind enum8",     "expert i32",
+                                           "members i32",      "scale f32", "patch_norm f32", "clean_active i8",
+                                           "noised_active i8", "delta f64", "rescue f64"};
+    for (const std::string parent : {"", "conditions/00/", "conditions/01/", "conditions/02/"}) {
+        if (!parent.empty()) expected.insert(parent.substr(0, parent.size() - 1));
+        expect_group(parent + "base", {"case i32", "delta_clean f64", "delta_noised f64"});
+        expect_group(parent + "routing", {"case i32", "layer i32", "run enum8", "expert i32 (n, m)",
+                                          "weight f32 (n, m)", "contribution_norm f32 (n, m)", "gap f32"});
+        expect_group(parent + "rows", rows);
+    }
+    expect_group("controls", rows);
+    CHECK(contents(run.store.sweep_path()) == expected);
+}
 
-    const SweepFile found = read_sweep(run.store.sweep_path());
-    const UnitTables all = tables_of_cases(0, n_cases);
-    CHECK(found.routing == all.routing);
-    CHECK(found.rows == all.rows);
-    REQUIRE(found.cases.size() == run.cases.size());
-    CHECK(found.cases.back().fact.prompt == run.cases.back().fact.prompt);
-    CHECK(found.cases.back().tokens == run.cases.back().tokens);
+TEST_CASE("the merged file reads back as it was written, but for the vectors") {
+    const Scratch scratch;
+    const Run run(scratch / "run", 5, "patch");
+    run.merge();
+    const RunTables found = read_sweep(run.store.sweep_path());
+    const auto of_all_cases = [](UnitTables tables) {  // the file keeps no ranges
+        tables.case_begin = 0;
+        tables.case_end = n_cases;
+        return tables;
+    };
+    CHECK(std::ranges::equal(found.cases, run.tables.cases, same_case));
+    CHECK(found.sweep == tables_of_cases(0, n_cases));
+    CHECK(found.controls == run.tables.controls);
+    REQUIRE(found.conditions.size() == 3);
+    for (std::size_t n = 0; n < 3; ++n) {
+        const Condition& expected = run.tables.conditions[n];
+        CAPTURE(n);
+        CHECK(found.conditions[n].scale == expected.scale);
+        CHECK(found.conditions[n].draw == expected.draw);
+        CHECK(found.conditions[n].tables == of_all_cases(expected.tables));
+    }
+}
+
+TEST_CASE("a hundred conditions and more keep their order") {
+    const Scratch scratch;
+    const Store store(scratch / "run");
+    store.open(some_config(), some_identity());
+    RunTables run{random_cases(3, 1), store.read_units(0), {}, {}};
+    for (std::int32_t draw = 0; draw < 110; ++draw) run.conditions.push_back({3, draw, UnitTables{}});
+    store.write_sweep(0, run, {}, {}, {});
+    const RunTables found = read_sweep(store.sweep_path());
+    REQUIRE(found.conditions.size() == 110);
+    for (std::size_t n = 0; n < 110; ++n) CHECK(found.conditions[n].draw == run.conditions[n].draw);
 }
 
 TEST_CASE("a run without a usable case has a merged file too") {
     const Scratch scratch;
     const Store store(scratch / "run");
     store.open(some_config(), some_identity());
-    store.write_sweep(0, random_cases(3, 1), store.read_units(0), {}, {}, {});
-    const SweepFile found = read_sweep(store.sweep_path());
+    store.write_sweep(0, {random_cases(3, 1), store.read_units(0), {}, {}}, {}, {}, {});
+    const RunTables found = read_sweep(store.sweep_path());
     CHECK(found.cases.size() == 3);
-    CHECK(found.rows.size() == 0);
+    CHECK(found.sweep.rows.size() == 0);
+    CHECK(found.controls.size() == 0);
+    CHECK(found.conditions.empty());
+}
+
+TEST_CASE("vectors come from the primary units, whichever series merges") {
+    const Scratch scratch;
+    const Run run(scratch / "run", 16, "patch");
+    run.merge();
+    const std::string expected = read_file(run.store.sweep_path());
+    run.store.series("other").write_sweep(run.units, run.tables, some_results(), some_meta(), {{"command", "first"}});
+    CHECK(read_file(run.store.sweep_path()) == expected);
 }
 
 TEST_CASE("merging again replaces the file; provenance changes nothing but itself") {
@@ -255,22 +304,37 @@ TEST_CASE("merging again replaces the file; provenance changes nothing but itsel
 TEST_CASE("what does not fit together is not merged") {
     const Scratch scratch;
     const Run run(scratch / "run", 16, "patch");
-    const UnitTables joined = run.store.read_units(run.units);
-    const auto merge = [&](const std::vector<Case>& cases, const std::vector<ResultTable>& results) {
-        return failure_of([&] { run.store.write_sweep(run.units, cases, joined, results, {}, {}); });
+    const auto merge = [&](const RunTables& tables, const std::vector<ResultTable>& results) {
+        return failure_of([&] { run.store.write_sweep(run.units, tables, results, {}, {}); });
     };
-    const Failure cases = merge(random_cases(5, 1), {});
-    CHECK(cases.code == Exit::data);
-    CHECK_THAT(cases.message, Contains("sweep.h5: cases: 5 of them, but the units go up to 37"));
+    const auto expect_refused = [&](const std::function<void(RunTables&)>& spoil, Exit code,
+                                    const std::string& message) {
+        RunTables tables = run.tables;
+        spoil(tables);
+        const Failure failure = merge(tables, {});
+        CHECK(failure.code == code);
+        CHECK_THAT(failure.message, Contains("sweep.h5: " + message));
+    };
+    expect_refused([](RunTables& t) { t.cases.resize(35); }, Exit::data, "case_end: 37, but there are 35 cases");
+    expect_refused([](RunTables& t) { t.conditions[1].tables.case_end = 38; }, Exit::data,
+                   "conditions/01/case_end: 38, but there are 37 cases");
+    expect_refused([](RunTables& t) { t.sweep.base.delta_clean.pop_back(); }, Exit::internal,
+                   "base/delta_clean: 36 values, expected 37 x 1");
+    expect_refused([](RunTables& t) { t.conditions[1].tables.rows.layer[1] = -1; }, Exit::internal,
+                   "conditions/01/rows: line 1 is out of order");
+    expect_refused([](RunTables& t) { t.conditions[0].tables.base.case_index[0] = 9; }, Exit::internal,
+                   "conditions/00/base/case: line 0 is of case 9, expected one in [2, 9)");
+    expect_refused([](RunTables& t) { t.controls.case_index.back() = 37; }, Exit::internal, "controls/case: line ");
+    expect_refused([](RunTables& t) { t.controls.members.pop_back(); }, Exit::internal, "controls/members: ");
 
     std::vector<ResultTable> ragged = some_results();
     std::get<std::vector<double>>(ragged[0].columns[1].values).pop_back();
-    const Failure results = merge(run.cases, ragged);
+    const Failure results = merge(run.tables, ragged);
     CHECK(results.code == Exit::internal);
     CHECK_THAT(results.message, Contains("sweep.h5: results/layers/mean: 2 values, expected 3 x 1"));
 
     run.store.write_unit(1, tables_of_cases(16, 32));
-    const Failure vectors = merge(run.cases, {});
+    const Failure vectors = merge(run.tables, {});
     CHECK(vectors.code == Exit::data);
     CHECK_THAT(vectors.message, Contains("000001.h5: vectors: expected patch of width 8"));
     CHECK_FALSE(fs::exists(run.store.sweep_path()));
@@ -317,7 +381,7 @@ TEST_CASE("a full disk and a read-only folder leave no file behind") {
     disk.fill();
     expect_io(failure_of([&] { run.merge(); }), "sweep.h5", "No space left on device");
     expect_io(failure_of([&] { run.store.write_unit(1, unit); }), "000001.h5", "No space left on device");
-    expect_io(failure_of([&] { run.store.write_scan({run.cases, {}}); }), "cases.h5", "No space left on device");
+    expect_io(failure_of([&] { run.store.write_scan({run.tables.cases, {}}); }), "cases.h5", "No space left on device");
     disk.empty();
     disk.set_read_only(true);
     expect_io(failure_of([&] { run.merge(); }), "sweep.h5", "Read-only file system");
@@ -333,7 +397,40 @@ TEST_CASE("a full disk and a read-only folder leave no file behind") {
     expect_io(failure_of([&] { run.store.write_unit(1, unit); }), "000001.h5", "No space left on device");
     disk.empty();
     run.merge();
-    CHECK(read_sweep(run.store.sweep_path()).rows == tables_of_cases(0, 37).rows);
+    CHECK(read_sweep(run.store.sweep_path()).sweep == tables_of_cases(0, 37));
+}
+
+TEST_CASE("a merged file without one of its parts is refused, by name") {
+    const Scratch scratch;
+    const Run run(scratch / "run", 16);
+    run.merge();
+    const auto [part, expected] = GENERATE(table<std::string, std::string>({
+        {"base", "base: cannot be opened"},
+        {"controls", "controls: cannot be opened"},
+        {"conditions", "conditions: cannot be opened"},
+        {"conditions/01", "conditions/01: cannot be opened"},
+        {"conditions/02/rows", "conditions/02/rows: cannot be opened"},
+        {"cases/relaxed_split", "cases/relaxed_split: cannot be opened"},
+    }));
+    const hid_t file = H5Fopen(run.store.sweep_path().c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+    CHECK(H5Ldelete(file, part.c_str(), H5P_DEFAULT) >= 0);
+    REQUIRE(H5Fclose(file) >= 0);
+    const Failure failure = failure_of([&] { read_sweep(run.store.sweep_path()); });
+    CHECK(failure.code == Exit::data);
+    CHECK_THAT(failure.message, Contains("sweep.h5: " + expected));
+}
+
+TEST_CASE("an attribute of another type is refused") {
+    const Scratch scratch;
+    const Run run(scratch / "run", 16);
+    run.merge();
+    const hid_t file = H5Fopen(run.store.sweep_path().c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+    CHECK(H5Adelete_by_name(file, "conditions/01", "scale", H5P_DEFAULT) >= 0);
+    CHECK(H5Arename_by_name(file, "conditions/01", "draw", "scale", H5P_DEFAULT) >= 0);
+    REQUIRE(H5Fclose(file) >= 0);
+    const Failure failure = failure_of([&] { read_sweep(run.store.sweep_path()); });
+    CHECK(failure.code == Exit::data);
+    CHECK_THAT(failure.message, Contains("sweep.h5: conditions/01/scale: expected a 64-bit floating-point number"));
 }
 
 TEST_CASE("a damaged merged file is refused") {

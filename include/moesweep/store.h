@@ -4,7 +4,8 @@
 //     identity.ini    the keys that may not (is_identity) and the SHA-256 of weights, tokenizer and facts, one
 //                     `key = value` a line; its own SHA-256 stands as attribute "identity" in cases.h5 and every unit
 //     cases.h5        the finished scan: /meta and /cases
-//     units/NNNNNN.h5 attributes unit, case_begin, case_end; /routing, /rows, /vectors of one block of cases
+//     units/NNNNNN.h5 attributes unit, series, case_begin, case_end; /base, /routing, /rows, /vectors of one block of cases
+//     units/<name>/   the same of another series: cases under another noise, or with other rows
 //     sweep.h5        the merged file that people read
 //
 // One thread of a process may use a store at a time, because HDF5 is not thread-safe; processes may share one.
@@ -32,14 +33,20 @@ struct Scan {
     Attributes meta;          ///< for /meta of the merged file
 };
 
-/// A run folder. Cheap to copy; holds no open file.
+/// A run folder and one series of units in it: the primary one, units/ itself, unless series() named another. Cheap to
+/// copy; holds no open file.
 class Store {
   public:
     explicit Store(std::filesystem::path folder) : folder_(std::move(folder)) {}
     const std::filesystem::path& folder() const { return folder_; }
 
+    /// The same run with its units in units/<name>/, a folder that is made when the first of them is written.
+    /// Error(internal) for a name that cannot stand there: empty, with a slash, with a dot in front, or ending in ".h5".
+    Store series(const std::string& name) const;
+    const std::string& series_name() const { return series_; }  ///< "" of the primary one
+
     /// Opens the folder for this configuration, creating it with its config.ini when it is new, and removes what killed
-    /// attempts left half-written. One process calls it, before any other uses the store. Error(other_run) names the
+    /// attempts left half-written, in every series. One process calls it, before any other uses the store. Error(other_run) names the
     /// first identity key that differs, with the old and the new value (also weights, tokenizer, facts); Error(io) when
     /// the folder cannot be written.
     void open(const Config& config, const Identity& identity) const;
@@ -48,36 +55,40 @@ class Store {
     std::optional<Scan> read_scan() const;
     void write_scan(const Scan& scan) const;
 
-    /// Units are numbered from 0; unit u holds the usable cases [u * run.unit, (u + 1) * run.unit) in scan order.
+    /// Units of this series, numbered from 0; unit u holds its cases [u * run.unit, (u + 1) * run.unit) in scan order.
     std::filesystem::path unit_path(std::int64_t unit) const;
     bool has_unit(std::int64_t unit) const;
     /// Error(io) if the file cannot be written: then there is none. Error(internal) if the tables are not as tables.h says.
     void write_unit(std::int64_t unit, const UnitTables& tables) const;
-    /// Error(data) names a unit file that is missing, damaged, or belongs to another run.
+    /// Error(data) names a unit file that is missing, damaged, or belongs to another run, series or number.
     UnitTables read_unit(std::int64_t unit) const;
     /// Units 0 .. units-1 joined in order, without their vectors.
     UnitTables read_units(std::int64_t units) const;
 
     std::filesystem::path sweep_path() const;
-    /// Writes sweep.h5: /meta, /cases, /routing, /rows, /results, /vectors copied unit by unit, and /provenance. The file
-    /// is written under a temporary name, reopened, read back whole and compared before it is renamed into place. Two
-    /// calls with equal arguments but for `provenance` write the same bytes in every other object. Error(io), Error(data).
-    void write_sweep(std::int64_t units, const std::vector<Case>& cases, const UnitTables& joined,
-                     const std::vector<ResultTable>& results, const Attributes& meta,
-                     const Attributes& provenance) const;
+    /// Writes sweep.h5:
+    ///
+    ///     /meta, /cases
+    ///     /base, /routing, /rows                   the sweep under the run's own noise
+    ///     /controls                                rows of the second pass; without lines where none was made
+    ///     /conditions/00, 01, ... as in run.conditions: attributes scale (f64) and draw (i64); /base, /routing, /rows
+    ///     /results                                 a group per table
+    ///     /vectors                                 copied from the `units` primary units; none where they have none
+    ///     /provenance
+    ///
+    /// The file is written under a temporary name, reopened, read back whole and compared before it is renamed into place.
+    /// Two calls with equal arguments but for `provenance` write the same bytes in every other object. Error(io);
+    /// Error(data) for units or cases that do not fit together; Error(internal) for tables that are not as tables.h says.
+    void write_sweep(std::int64_t units, const RunTables& run, const std::vector<ResultTable>& results,
+                     const Attributes& meta, const Attributes& provenance) const;
 
   private:
     std::filesystem::path folder_;
+    std::string series_;
 };
 
-/// The data of a merged file.
-struct SweepFile {
-    std::vector<Case> cases;
-    RoutingTable routing;
-    RowTable rows;
-};
-
-/// Reads a sweep.h5. Error(data) if it is missing, damaged or its parts do not fit together.
-SweepFile read_sweep(const std::filesystem::path& path);
+/// Reads a sweep.h5, without its vectors; its tables are of the cases [0, cases.size()). Error(data) if it is missing,
+/// damaged or its parts do not fit together.
+RunTables read_sweep(const std::filesystem::path& path);
 
 }  // namespace moesweep

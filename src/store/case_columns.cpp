@@ -44,6 +44,7 @@ CaseColumns to_columns(const std::vector<Case>& cases) {
         c.foil_text.push_back(one.fact.foil_text);
         c.status.push_back(one.status);
         c.split.push_back(one.split);
+        c.relaxed_split.push_back(one.relaxed_split);
         c.token_ids.insert(c.token_ids.end(), one.tokens.begin(), one.tokens.end());
         c.token_begin.push_back(static_cast<std::int64_t>(c.token_ids.size()));
         c.subject_begin.push_back(one.subject_begin);
@@ -68,6 +69,7 @@ std::vector<Case> read_case_table(const hdf5::Node& group) {
                     std::move(c.prompt[i]), std::move(c.true_text[i]), std::move(c.foil_text[i])};
         one.status = c.status[i];
         one.split = c.split[i];
+        one.relaxed_split = c.relaxed_split[i];
         one.tokens.assign(c.token_ids.begin() + c.token_begin[i], c.token_ids.begin() + c.token_begin[i + 1]);
         one.subject_begin = c.subject_begin[i];
         one.subject_end = c.subject_end[i];

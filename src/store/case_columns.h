@@ -16,7 +16,7 @@ struct CaseColumns {
     std::vector<std::int32_t> record;
     std::vector<std::string> relation, subject, prompt, true_text, foil_text;
     std::vector<Status> status;
-    std::vector<Split> split;
+    std::vector<Split> split, relaxed_split;
     std::vector<std::int64_t> token_begin;  ///< (n + 1) offsets into token_ids
     std::vector<std::int32_t> token_ids;
     std::vector<std::int32_t> subject_begin, subject_end, true_id, foil_id;
@@ -41,6 +41,9 @@ void columns(Table& t, Visit&& visit) {
     visit(ColumnInfo{"status", "", "usable, or why not", status_names, std::size(status_names)}, t.status, 1);
     visit(ColumnInfo{"split", "", "half of the study, for usable cases", split_names, std::size(split_names)}, t.split,
           1);
+    visit(ColumnInfo{"relaxed_split", "", "half of the relaxed study, for its cases", split_names,
+                     std::size(split_names)},
+          t.relaxed_split, 1);
     visit(ColumnInfo{"token_begin", "", "offsets into token_ids: case i has [i, i + 1)"}, t.token_begin, 1);
     visit(ColumnInfo{"token_ids", "", "the prompts' tokens, BOS included"}, t.token_ids, 1);
     visit(ColumnInfo{"subject_begin", "token", "first token of the subject, from 0"}, t.subject_begin, 1);

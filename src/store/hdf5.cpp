@@ -56,6 +56,16 @@ Id type_of_attribute(const Node& attribute) {
     return {checked(H5Aget_type(attribute.id), attribute, "cannot read the attribute"), H5Tclose};
 }
 
+/// The value of an attribute that must be of exactly this type.
+template <class T>
+T read_value(const Node& node, const std::string& name, hid_t type, const char* what) {
+    const Node attribute = open_attribute(node, name);
+    if (H5Tequal(type_of_attribute(attribute), type) <= 0) attribute.refuse("expected {}", what);
+    T value{};
+    checked(H5Aread(attribute.id, type, &value), attribute, "cannot read the attribute");
+    return value;
+}
+
 /// The name that get(buffer, size) fills in; get(nullptr, 0) tells its length.
 template <class Get>
 std::string text_from(const Node& node, Get get) {
@@ -200,6 +210,10 @@ void write_attribute(const Node& node, const std::string& name, std::int64_t num
     put_attribute(node, name, hid_t{H5T_STD_I64LE}, &number);
 }
 
+void write_attribute(const Node& node, const std::string& name, double real) {
+    put_attribute(node, name, hid_t{H5T_IEEE_F64LE}, &real);
+}
+
 std::string read_text_attribute(const Node& node, const std::string& name) {
     const Node attribute = open_attribute(node, name);
     const Id type = type_of_attribute(attribute);
@@ -223,11 +237,11 @@ Attributes read_attributes(const Node& node) {
 }
 
 std::int64_t read_number_attribute(const Node& node, const std::string& name) {
-    const Node attribute = open_attribute(node, name);
-    if (H5Tequal(type_of_attribute(attribute), H5T_STD_I64LE) <= 0) attribute.refuse("expected a 64-bit number");
-    std::int64_t number = 0;
-    checked(H5Aread(attribute.id, H5T_STD_I64LE, &number), attribute, "cannot read the attribute");
-    return number;
+    return read_value<std::int64_t>(node, name, H5T_STD_I64LE, "a 64-bit integer");
+}
+
+double read_real_attribute(const Node& node, const std::string& name) {
+    return read_value<double>(node, name, H5T_IEEE_F64LE, "a 64-bit floating-point number");
 }
 
 }  // namespace moesweep::hdf5

@@ -116,11 +116,13 @@ Node open_group(const Node& parent, const std::string& name);
 bool has(const Node& parent, const std::string& name);
 std::vector<std::string> names(const Node& group);  ///< of its members, in the order in which they were made
 
-/// Attributes: fixed-length UTF-8 texts and 64-bit numbers. A text may not contain NUL.
+/// Attributes: fixed-length UTF-8 texts, 64-bit integers ("numbers") and doubles ("reals"). A text may not contain NUL.
 void write_attribute(const Node& node, const std::string& name, std::string_view text);
 void write_attribute(const Node& node, const std::string& name, std::int64_t number);
+void write_attribute(const Node& node, const std::string& name, double real);
 std::string read_text_attribute(const Node& node, const std::string& name);
 std::int64_t read_number_attribute(const Node& node, const std::string& name);
+double read_real_attribute(const Node& node, const std::string& name);
 Attributes read_attributes(
     const Node& node);  ///< all of a node that has only texts, in the order in which they were made
 

@@ -19,6 +19,14 @@ bool is_there(const fs::path& path) {
     return found;
 }
 
+std::vector<fs::path> folders_in(const fs::path& folder) {
+    std::vector<fs::path> folders;
+    std::error_code ignored;  // what cannot be listed has nothing to be found in it
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored))
+        if (entry.is_directory(ignored)) folders.push_back(entry.path());
+    return folders;
+}
+
 /// Removes the temporary files of attempts that were killed while they wrote. One that is gone meanwhile is no matter.
 void remove_leftovers(const fs::path& folder) {
     std::error_code ignored;
@@ -30,6 +38,14 @@ void remove_leftovers(const fs::path& folder) {
 
 }  // namespace
 
+Store Store::series(const std::string& name) const {
+    if (name.empty() || name.starts_with('.') || name.ends_with(".h5") || name.find('/') != std::string::npos)
+        fail(Exit::internal, "{}: \"{}\" cannot name a series of units", folder_.string(), name);
+    Store other(folder_);
+    other.series_ = name;
+    return other;
+}
+
 void Store::open(const Config& config, const Identity& identity) const {
     const fs::path identity_path = folder_ / "identity.ini", config_path = folder_ / "config.ini";
     const std::string identity_now = identity_text(config, identity), config_now = to_ini(config);
@@ -40,6 +56,7 @@ void Store::open(const Config& config, const Identity& identity) const {
     make_writable_folder(folder_ / "units");
     remove_leftovers(folder_);
     remove_leftovers(folder_ / "units");
+    for (const fs::path& series : folders_in(folder_ / "units")) remove_leftovers(series);
     if (is_new) write_file_atomically(identity_path, identity_now);
     if (!is_there(config_path) || read_file(config_path) != config_now) write_file_atomically(config_path, config_now);
 }

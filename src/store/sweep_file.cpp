@@ -32,6 +32,10 @@ struct Writer {
     static void attribute(const Node& node, const std::string& name, const std::string& text) {
         write_attribute(node, name, std::string_view(text));
     }
+    static void attribute(const Node& node, const std::string& name, std::int64_t number) {
+        write_attribute(node, name, number);
+    }
+    static void attribute(const Node& node, const std::string& name, double real) { write_attribute(node, name, real); }
     template <class T>
     static void column(const Node& parent, const ColumnInfo& info, const std::vector<T>& values, int width) {
         write_column(parent, info, values, width);
@@ -63,6 +67,12 @@ struct Checker {
     static void attribute(const Node& node, const std::string& name, const std::string& text) {
         expect(read_text_attribute(node, name) == text, node, name);
     }
+    static void attribute(const Node& node, const std::string& name, std::int64_t number) {
+        expect(read_number_attribute(node, name) == number, node, name);
+    }
+    static void attribute(const Node& node, const std::string& name, double real) {
+        expect(read_real_attribute(node, name) == real, node, name);
+    }
     template <class T>
     static void column(const Node& parent, const ColumnInfo& info, const std::vector<T>& values, int width) {
         std::vector<T> found;
@@ -84,10 +94,10 @@ struct Checker {
 
 /// What goes into the file. Everything but the vectors is in memory.
 struct Content {
-    const Store& store;
+    const Store& store;  // the primary series: its units have the vectors
     std::int64_t units;
     CaseColumns cases;
-    const UnitTables& joined;
+    const RunTables& run;
     const std::vector<ResultTable>& results;
     const Attributes& meta;
     const Attributes& provenance;
@@ -104,6 +114,17 @@ void walk_table(Hand hand, const Node& group, const Table& table) {
             [&](const ColumnInfo& info, const auto& values, int width) { hand.column(group, info, values, width); });
 }
 
+template <class Hand>
+void walk_tables(Hand hand, const Node& parent, const UnitTables& tables) {
+    walk_table(hand, hand.group(parent, "base"), tables.base);
+    walk_table(hand, hand.group(parent, "routing"), tables.routing);
+    walk_table(hand, hand.group(parent, "rows"), tables.rows);
+}
+
+std::string condition_name(std::size_t n) {
+    return fmt::format("{:02}", n);
+}
+
 std::vector<VectorTable> unit_vectors(const Store& store, std::int64_t unit) {
     const hdf5::File file = open_unit(store, unit);
     return read_vectors(file.root());
@@ -118,7 +139,7 @@ void walk_vectors(Hand hand, const hdf5::File& file, const Node& root, const Con
     const Node group = hand.group(root, "vectors");
     const ColumnInfo info = vector_info(vectors[0]);
     const std::string name = vectors[0].name;
-    const Shape all{aligned_lines(vectors[0], content.joined), static_cast<hsize_t>(vectors[0].width), true};
+    const Shape all{aligned_lines(vectors[0], content.run.sweep), static_cast<hsize_t>(vectors[0].width), true};
     const hdf5::Id type = hdf5::type_of<float>(info);
     const Node dataset = hand.dataset(group, info, type, all);
     hsize_t first = 0;
@@ -145,8 +166,16 @@ void walk(Hand hand, const hdf5::File& file, const Content& content) {
     const Node root = file.root();
     walk_attributes(hand, hand.group(root, "meta"), content.meta);
     walk_table(hand, hand.group(root, "cases"), content.cases);
-    walk_table(hand, hand.group(root, "routing"), content.joined.routing);
-    walk_table(hand, hand.group(root, "rows"), content.joined.rows);
+    walk_tables(hand, root, content.run.sweep);
+    walk_table(hand, hand.group(root, "controls"), content.run.controls);
+    const Node conditions = hand.group(root, "conditions");
+    for (std::size_t n = 0; n < content.run.conditions.size(); ++n) {
+        const Condition& condition = content.run.conditions[n];
+        const Node group = hand.group(conditions, condition_name(n));
+        hand.attribute(group, "scale", condition.scale);
+        hand.attribute(group, "draw", std::int64_t{condition.draw});
+        walk_tables(hand, group, condition.tables);
+    }
     const Node results = hand.group(root, "results");
     for (const ResultTable& table : content.results) {
         const Node group = hand.group(results, table.name);
@@ -156,6 +185,20 @@ void walk(Hand hand, const hdf5::File& file, const Content& content) {
     }
     walk_vectors(hand, file, root, content);
     walk_attributes(hand, hand.group(root, "provenance"), content.provenance);
+}
+
+/// Every table is sound, and of cases that the run has.
+void expect_sound_run(const RunTables& run, const std::string& file, Exit code) {
+    const auto n_cases = static_cast<std::int32_t>(run.cases.size());
+    const auto expect = [&](const UnitTables& tables, const std::string& parent) {
+        expect_sound(tables, {file, code, parent});
+        if (tables.case_end > n_cases)
+            fail(Exit::data, "{}: {}case_end: {}, but there are {} cases", file, parent, tables.case_end, n_cases);
+    };
+    expect(run.sweep, "");
+    for (std::size_t n = 0; n < run.conditions.size(); ++n)
+        expect(run.conditions[n].tables, fmt::format("conditions/{}/", condition_name(n)));
+    expect_sound_rows(run.controls, "controls", 0, n_cases, {file, code});
 }
 
 /// The columns of a result table have the same number of lines.
@@ -189,16 +232,14 @@ std::filesystem::path Store::sweep_path() const {
     return folder_ / "sweep.h5";
 }
 
-void Store::write_sweep(std::int64_t units, const std::vector<Case>& cases, const UnitTables& joined,
-                        const std::vector<ResultTable>& results, const Attributes& meta,
-                        const Attributes& provenance) const {
+void Store::write_sweep(std::int64_t units, const RunTables& run, const std::vector<ResultTable>& results,
+                        const Attributes& meta, const Attributes& provenance) const {
     const std::string name = sweep_path().string();
-    expect_sound(joined, name, Exit::internal);
-    if (static_cast<std::size_t>(joined.case_end) > cases.size())
-        fail(Exit::data, "{}: cases: {} of them, but the units go up to {}", name, cases.size(), joined.case_end);
+    expect_sound_run(run, name, Exit::internal);
     for (const ResultTable& table : results) expect_rectangular(table, name);
 
-    const Content content{*this, units, to_columns(cases), joined, results, meta, provenance};
+    const Store primary(folder_);
+    const Content content{primary, units, to_columns(run.cases), run, results, meta, provenance};
     const Temporary temporary(folder_ / fmt::format(".sweep.h5.{}.tmp", ::getpid()));
     hdf5::File written = hdf5::File::create(temporary.path(), name);
     walk(Writer{}, written, content);
@@ -207,18 +248,23 @@ void Store::write_sweep(std::int64_t units, const std::vector<Case>& cases, cons
     commit_file(temporary.path(), sweep_path());
 }
 
-SweepFile read_sweep(const std::filesystem::path& path) {
+RunTables read_sweep(const std::filesystem::path& path) {
     const hdf5::File file = hdf5::File::open(path, path.string());
     const Node root = file.root();
-    UnitTables tables;
-    SweepFile sweep{read_case_table(open_group(root, "cases")), {}, {}};
-    tables.case_end = static_cast<std::int32_t>(sweep.cases.size());
-    tables.routing = read_routing(root);
-    tables.rows = read_rows(root);
-    expect_sound(tables, path.string(), Exit::data);
-    sweep.routing = std::move(tables.routing);
-    sweep.rows = std::move(tables.rows);
-    return sweep;
+    RunTables run;
+    run.cases = read_case_table(open_group(root, "cases"));
+    const auto n_cases = static_cast<std::int32_t>(run.cases.size());
+    run.sweep = read_tables(root, 0, n_cases);
+    read_table(open_group(root, "controls"), run.controls);
+    const Node conditions = open_group(root, "conditions");
+    for (std::size_t n = 0; n < names(conditions).size(); ++n) {
+        const Node group = open_group(conditions, condition_name(n));
+        run.conditions.push_back({read_real_attribute(group, "scale"),
+                                  static_cast<std::int32_t>(read_number_attribute(group, "draw")),
+                                  read_tables(group, 0, n_cases)});
+    }
+    expect_sound_run(run, path.string(), Exit::data);
+    return run;
 }
 
 }  // namespace moesweep

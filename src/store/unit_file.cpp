@@ -10,28 +10,30 @@
 namespace moesweep {
 namespace {
 
-/// Columns of n x width elements, cases in range, lines ascending by key(line) (strictly: no line twice).
+/// Columns of n x width elements, cases in [case_begin, case_end), lines strictly ascending by key(line).
 template <class Table, class Key>
-void expect_sound_table(const Table& table, const char* name, const UnitTables& unit, bool strictly, Key key,
-                        const std::string& file, Exit code) {
+void expect_sound_table(const Table& table, const char* name, std::int32_t case_begin, std::int32_t case_end, Key key,
+                        const Place& place) {
     const std::size_t n = table.size();
+    const std::string path = place.parent + name;
     columns(table, [&](const ColumnInfo& info, const auto& column, int width) {
         if (column.size() != n * static_cast<std::size_t>(width))
-            fail(code, "{}: {}/{}: {} values, expected {} x {}", file, name, info.name, column.size(), n, width);
+            fail(place.code, "{}: {}/{}: {} values, expected {} x {}", place.file, path, info.name, column.size(), n,
+                 width);
     });
     for (std::size_t i = 0; i < n; ++i) {
         const std::int32_t index = table.case_index[i];
-        if (index < unit.case_begin || index >= unit.case_end)
-            fail(code, "{}: {}/case: line {} is of case {}, expected one in [{}, {})", file, name, i, index,
-                 unit.case_begin, unit.case_end);
-        if (i > 0 && (key(i) < key(i - 1) || (strictly && key(i) == key(i - 1))))
-            fail(code, "{}: {}: line {} is out of order", file, name, i);
+        if (index < case_begin || index >= case_end)
+            fail(place.code, "{}: {}/case: line {} is of case {}, expected one in [{}, {})", place.file, path, i, index,
+                 case_begin, case_end);
+        if (i > 0 && key(i) <= key(i - 1)) fail(place.code, "{}: {}: line {} is out of order", place.file, path, i);
     }
 }
 
 void write_unit_tables(const hdf5::Node& root, const UnitTables& tables) {
     write_attribute(root, "case_begin", std::int64_t{tables.case_begin});
     write_attribute(root, "case_end", std::int64_t{tables.case_end});
+    write_table(create_group(root, "base"), tables.base);
     write_table(create_group(root, "routing"), tables.routing);
     write_table(create_group(root, "rows"), tables.rows);
     if (tables.vectors.empty()) return;
@@ -58,39 +60,45 @@ std::size_t aligned_lines(const VectorTable& vectors, const UnitTables& tables) 
     return 0;
 }
 
-void expect_sound(const UnitTables& tables, const std::string& file, Exit code) {
-    if (tables.case_begin < 0 || tables.case_end < tables.case_begin)
-        fail(code, "{}: case_begin, case_end: [{}, {}) is no range", file, tables.case_begin, tables.case_end);
+void expect_sound(const UnitTables& tables, const Place& place) {
+    const std::int32_t begin = tables.case_begin, end = tables.case_end;
+    if (begin < 0 || end < begin)
+        fail(place.code, "{}: {}case_begin, case_end: [{}, {}) is no range", place.file, place.parent, begin, end);
+    const auto base_key = [&](std::size_t i) { return tables.base.case_index[i]; };
+    expect_sound_table(tables.base, "base", begin, end, base_key, place);
     const RoutingTable& routing = tables.routing;
     const auto routing_key = [&](std::size_t i) {
         return std::tuple(routing.case_index[i], routing.layer[i], routing.run[i]);
     };
-    expect_sound_table(routing, "routing", tables, true, routing_key, file, code);
-    const RowTable& rows = tables.rows;
-    const auto row_key = [&](std::size_t i) {
-        return std::tuple(rows.case_index[i], rows.layer[i], rows.kind[i], rows.expert[i]);
-    };
-    expect_sound_table(rows, "rows", tables, false, row_key, file, code);
+    expect_sound_table(routing, "routing", begin, end, routing_key, place);
+    expect_sound_rows(tables.rows, "rows", begin, end, place);
     for (const VectorTable& vectors : tables.vectors) {
         const std::size_t lines = aligned_lines(vectors, tables);
         if (vectors.width <= 0 || vectors.values.size() != lines * static_cast<std::size_t>(vectors.width))
-            fail(code, "{}: vectors/{}: {} values, expected {} x {}", file, vectors.name, vectors.values.size(), lines,
-                 vectors.width);
+            fail(place.code, "{}: {}vectors/{}: {} values, expected {} x {}", place.file, place.parent, vectors.name,
+                 vectors.values.size(), lines, vectors.width);
     }
 }
 
-RoutingTable read_routing(const hdf5::Node& root) {
-    const hdf5::Node group = open_group(root, "routing");
-    RoutingTable routing;
-    routing.k = static_cast<std::int32_t>(shape_of(hdf5::open_dataset(group, "expert", H5I_INVALID_HID)).width);
-    read_table(group, routing);
-    return routing;
+void expect_sound_rows(const RowTable& rows, const char* name, std::int32_t case_begin, std::int32_t case_end,
+                       const Place& place) {
+    const auto key = [&](std::size_t i) {
+        return std::tuple(rows.case_index[i], rows.layer[i], rows.kind[i], rows.expert[i], rows.members[i]);
+    };
+    expect_sound_table(rows, name, case_begin, case_end, key, place);
 }
 
-RowTable read_rows(const hdf5::Node& root) {
-    RowTable rows;
-    read_table(open_group(root, "rows"), rows);
-    return rows;
+UnitTables read_tables(const hdf5::Node& parent, std::int32_t case_begin, std::int32_t case_end) {
+    UnitTables tables;
+    tables.case_begin = case_begin;
+    tables.case_end = case_end;
+    read_table(open_group(parent, "base"), tables.base);
+    const hdf5::Node routing = open_group(parent, "routing");
+    tables.routing.k =
+        static_cast<std::int32_t>(shape_of(hdf5::open_dataset(routing, "expert", H5I_INVALID_HID)).width);
+    read_table(routing, tables.routing);
+    read_table(open_group(parent, "rows"), tables.rows);
+    return tables;
 }
 
 std::vector<VectorTable> read_vectors(const hdf5::Node& root) {
@@ -112,13 +120,15 @@ hdf5::File open_unit(const Store& store, std::int64_t unit) {
     const hdf5::Node root = file.root();
     if (read_text_attribute(root, "identity") != run_digest(store.folder()))
         root.refuse("identity: belongs to another run than {}", (store.folder() / "identity.ini").string());
+    if (const std::string series = read_text_attribute(root, "series"); series != store.series_name())
+        root.refuse("series: expected \"{}\", found \"{}\"", store.series_name(), series);
     if (const std::int64_t number = read_number_attribute(root, "unit"); number != unit)
         root.refuse("unit: expected {}, found {}", unit, number);
     return file;
 }
 
 std::filesystem::path Store::unit_path(std::int64_t unit) const {
-    return folder_ / "units" / fmt::format("{:06}.h5", unit);
+    return folder_ / "units" / series_ / fmt::format("{:06}.h5", unit);
 }
 
 bool Store::has_unit(std::int64_t unit) const {
@@ -128,27 +138,26 @@ bool Store::has_unit(std::int64_t unit) const {
 
 void Store::write_unit(std::int64_t unit, const UnitTables& tables) const {
     const std::filesystem::path path = unit_path(unit);
-    expect_sound(tables, path.string(), Exit::internal);
+    expect_sound(tables, {path.string(), Exit::internal});
     hdf5::File file = hdf5::File::image(path.string());
     {
         const hdf5::Node root = file.root();
         write_attribute(root, "identity", run_digest(folder_));
+        write_attribute(root, "series", std::string_view(series_));
         write_attribute(root, "unit", unit);
         write_unit_tables(root, tables);
     }
+    if (!series_.empty()) make_writable_folder(path.parent_path());  // open() made the one of the primary series
     write_file_atomically(path, file.bytes());
 }
 
 UnitTables Store::read_unit(std::int64_t unit) const {
     const hdf5::File file = open_unit(*this, unit);
     const hdf5::Node root = file.root();
-    UnitTables tables;
-    tables.case_begin = static_cast<std::int32_t>(read_number_attribute(root, "case_begin"));
-    tables.case_end = static_cast<std::int32_t>(read_number_attribute(root, "case_end"));
-    tables.routing = read_routing(root);
-    tables.rows = read_rows(root);
+    const auto number = [&](const char* name) { return static_cast<std::int32_t>(read_number_attribute(root, name)); };
+    UnitTables tables = read_tables(root, number("case_begin"), number("case_end"));
     tables.vectors = read_vectors(root);
-    expect_sound(tables, unit_path(unit).string(), Exit::data);
+    expect_sound(tables, {unit_path(unit).string(), Exit::data});
     return tables;
 }
 
@@ -167,6 +176,7 @@ UnitTables Store::read_units(std::int64_t units) const {
         if (one.routing.size() > 0 && one.routing.k != joined.routing.k)
             fail(Exit::data, "{}: routing/expert: {} experts a line, the units before it have {}",
                  unit_path(unit).string(), one.routing.k, joined.routing.k);
+        append(joined.base, one.base);
         append(joined.routing, one.routing);
         append(joined.rows, one.rows);
     }

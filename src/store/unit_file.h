@@ -10,7 +10,7 @@
 
 namespace moesweep {
 
-/// Opens a unit file of this run. Error(data) if it is missing, damaged, of another run or of another unit.
+/// Opens a unit file. Error(data) if it is missing, damaged, of another run, of another series or of another unit.
 hdf5::File open_unit(const Store& store, std::int64_t unit);
 
 /// The vectors of a unit; none where there is no /vectors.
@@ -22,11 +22,20 @@ ColumnInfo vector_info(const VectorTable& vectors);
 /// How many vectors `vectors` must have: the lines of the table that it is aligned with. 0 for an unknown name.
 std::size_t aligned_lines(const VectorTable& vectors, const UnitTables& tables);
 
-/// Error(`code`) unless columns are of one length, sorted, and all of cases in [case_begin, case_end).
-void expect_sound(const UnitTables& tables, const std::string& file, Exit code);
+/// What the messages about tables that are not as they must be say: "<file>: <parent>rows: ...".
+struct Place {
+    std::string file;
+    Exit code;
+    std::string parent = "";  ///< the group that holds the tables, with its slash
+};
 
-/// Reads /routing, whose width is in the file.
-RoutingTable read_routing(const hdf5::Node& root);
-RowTable read_rows(const hdf5::Node& root);
+/// Error(place.code) unless columns are of one length, sorted without a repeat, and all of cases in [case_begin, case_end).
+void expect_sound(const UnitTables& tables, const Place& place);
+/// The same for rows that stand alone as the group `name`.
+void expect_sound_rows(const RowTable& rows, const char* name, std::int32_t case_begin, std::int32_t case_end,
+                       const Place& place);
+
+/// Reads the groups base, routing and rows, for cases of a range that the file says elsewhere.
+UnitTables read_tables(const hdf5::Node& parent, std::int32_t case_begin, std::int32_t case_end);
 
 }  // namespace moesweep
