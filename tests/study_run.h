@@ -14,8 +14,11 @@ namespace moesweep {
 struct HandRun {
     Config config;
     std::vector<Case> cases;
+    BaseTable base;
     RoutingTable routing;
     RowTable rows;
+    std::vector<Condition> conditions;
+    RowTable controls;
     std::int32_t experts;
 
     HandRun(std::int32_t experts_, std::int32_t k, std::int64_t discovery, std::int64_t recurrence)
@@ -32,7 +35,11 @@ struct HandRun {
         c.split = split;
         c.status = split == Split::none ? Status::clean_margin_too_small : Status::usable;
         cases.push_back(c);
-        return static_cast<std::int32_t>(cases.size()) - 1;
+        const auto index = static_cast<std::int32_t>(cases.size()) - 1;
+        base.case_index.push_back(index);
+        base.delta_clean.push_back(2);
+        base.delta_noised.push_back(0);
+        return index;
     }
 
     void route(std::int32_t c, std::int32_t layer, const std::vector<std::int32_t>& clean,
@@ -52,10 +59,16 @@ struct HandRun {
 
     void row(std::int32_t c, std::int32_t layer, Kind kind, double rescue, std::int32_t expert = -1,
              bool clean_active = false) {
+        add_row(rows, c, layer, kind, rescue, expert, clean_active);
+    }
+
+    static void add_row(RowTable& rows, std::int32_t c, std::int32_t layer, Kind kind, double rescue,
+                        std::int32_t expert = -1, bool clean_active = false, std::int32_t members = 0) {
         rows.case_index.push_back(c);
         rows.layer.push_back(layer);
         rows.kind.push_back(kind);
         rows.expert.push_back(expert);
+        rows.members.push_back(members);
         rows.scale.push_back(1);
         rows.patch_norm.push_back(1);
         rows.clean_active.push_back(clean_active);
@@ -72,7 +85,9 @@ struct HandRun {
         for (std::size_t i = 0; i < clean.size(); ++i) row(c, l, Kind::expert, rescues.at(i), clean[i], true);
     }
 
-    Study study() const { return run_study(config, cases, routing, rows, experts); }
+    RunTables tables() const { return {cases, {0, 0, base, routing, rows, {}}, conditions, controls}; }
+    StudyResults results() const { return run_study(config, tables(), experts); }
+    Study study() const { return results().study; }
 };
 
 inline const Summary& line(const Study& study, const std::string& name) {

@@ -39,7 +39,7 @@ TEST_CASE("an expert that is never active in validation has rescue 0 everywhere,
                   c < 2 ? std::vector{1.0, 0.0} : std::vector{0.5, 0.5});
     }
     const Study s = run.study();
-    CHECK(s.selected_expert == 0);
+    CHECK(s.selected.expert == 0);
     CHECK(line(s, "expert_rescue").mean == 0);
     CHECK(line(s, "expert_rescue").n == 3);
     CHECK(line(s, "expert_rescue").p == 1);
@@ -55,7 +55,7 @@ TEST_CASE("k = 1: where the selected expert is active there is no control and no
         run.layer(c, 0, 1, {c == 4 ? 2 : 1}, {0.75});
     }
     const Study s = run.study();
-    CHECK(s.selected_expert == 1);
+    CHECK(s.selected.expert == 1);
     CHECK(s.validation.controls == std::vector<std::int8_t>{0, 0, 1});
     CHECK(std::isnan(s.validation.spec[0]));
     CHECK(line(s, "expert_rescue").n == 3);
@@ -68,11 +68,11 @@ TEST_CASE("k = 1: where the selected expert is active there is no control and no
 TEST_CASE("no controls asked for: no Spec, in words") {
     auto run = small();
     run.config.controls.random = 0;
-    const Study s = run.study();
+    const auto [s, tables] = run.results();
     CHECK(line(s, "spec").n == 0);
     CHECK(line(s, "expert_rescue").n == 3);
     CHECK_THAT(s.note, Contains("controls.random = 0"));
-    for (const auto& table : result_tables(s, run.config)) {
+    for (const auto& table : tables) {
         for (const auto& column : table.columns) CHECK(column.width > 0);
     }
 }
@@ -82,7 +82,7 @@ TEST_CASE("what is missing is said, and the rest is still there") {
     SECTION("no discovery case") {
         for (auto& c : run.cases) c.split = c.split == Split::discovery ? Split::none : c.split;
         const Study s = run.study();
-        CHECK(s.selected_layer == -1);
+        CHECK(s.selected.layer == -1);
         CHECK(s.table1.empty());
         CHECK(s.layers.discovery[0].n == 0);
         CHECK(s.layers.validation[1].mean == Approx(1.0));
@@ -91,21 +91,21 @@ TEST_CASE("what is missing is said, and the rest is still there") {
     SECTION("no validation case") {
         for (auto& c : run.cases) c.split = c.split == Split::validation ? Split::none : c.split;
         const Study s = run.study();
-        CHECK(s.selected_expert == 1);
+        CHECK(s.selected.expert == 1);
         CHECK(line(s, "layer_rescue").n == 0);
         CHECK_THAT(s.note, Contains("No validation case"));
     }
     SECTION("no case at all") {
-        const Study s = run_study(run.config, {}, {}, {}, 5);
-        CHECK(s.selected_layer == -1);
+        const auto [s, tables] = run_study(run.config, {}, 5);
+        CHECK(s.selected.layer == -1);
         CHECK(s.heatmap.layer.empty());
-        CHECK(result_tables(s, run.config).size() == 6);
+        CHECK(tables.size() == small().results().tables.size());
     }
     SECTION("no recurrent expert") {
         run.config.select.recurrence = 4;
         const Study s = run.study();
-        CHECK(s.selected_layer == 5);
-        CHECK(s.selected_expert == -1);
+        CHECK(s.selected.layer == 5);
+        CHECK(s.selected.expert == -1);
         CHECK(s.selected_by_active_mean == -1);
         CHECK(line(s, "layer_rescue").n == 3);
         CHECK(line(s, "expert_rescue").n == 0);
@@ -115,7 +115,7 @@ TEST_CASE("what is missing is said, and the rest is still there") {
     SECTION("no block rows") {
         std::ranges::replace(run.rows.kind, Kind::block, Kind::coalition_union);
         const Study s = run.study();
-        CHECK(s.selected_layer == -1);
+        CHECK(s.selected.layer == -1);
         CHECK(s.heatmap.mean_rescue[5 + 1] > 0);
         CHECK_THAT(s.note, Contains("no block rows"));
     }
@@ -128,8 +128,8 @@ TEST_CASE("what is missing is said, and the rest is still there") {
             }
         }
         const Study s = blocks.study();
-        CHECK(s.selected_layer == 5);
-        CHECK(s.selected_expert == -1);
+        CHECK(s.selected.layer == 5);
+        CHECK(s.selected.expert == -1);
         CHECK(s.candidates.discovery_active[1] == 3);
         CHECK(std::isnan(s.candidates.discovery_rescue[1]));
         CHECK(std::isnan(s.heatmap.mean_rescue[5 + 1]));
@@ -146,8 +146,8 @@ TEST_CASE("what is missing is said, and the rest is still there") {
             }
         }
         const Study s = one.study();
-        CHECK(s.selected_layer == 2);
-        CHECK(s.selected_expert == 0);
+        CHECK(s.selected.layer == 2);
+        CHECK(s.selected.expert == 0);
         CHECK(s.heatmap.layer == std::vector<std::int32_t>{2});
     }
 }

@@ -1,11 +1,14 @@
 // The steps of a study and what they all read. Private to this room.
+// Every step takes the sweep and the cases that it works on, so that it serves the study itself, other splits, relation
+// folds, the relaxed study and other noise alike.
 #pragma once
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <vector>
 
-#include "index.h"
 #include "moesweep/study.h"
+#include "sweep_view.h"
 
 namespace moesweep {
 
@@ -15,41 +18,51 @@ inline std::size_t at(std::int32_t index) {
     return static_cast<std::size_t>(index);
 }
 
-/// What every step reads: the tables with their indices, and the cases of each half in scan order.
+using CaseList = std::vector<std::int32_t>;  ///< indices into /cases, ascending: sums run in scan order
+
+/// Two halves of a study's cases: one selects, the other tests.
+struct Halves {
+    CaseList discovery, validation;
+    CaseList both() const;  ///< merged
+};
+/// By Case::split or Case::relaxed_split.
+Halves halves_of(const std::vector<Case>& cases, Split Case::*split);
+
+/// What every step and every table reads.
 struct Run {
     const Config& config;
-    const std::vector<Case>& cases;
-    const RoutingTable& routing;
-    const RowTable& rows;
-    std::int32_t experts;
+    const RunTables& tables;
+    std::int32_t experts;  ///< E
     StatsRules stats{config.stats.bootstrap, config.stats.sign_flips, config.stats.seed};
-    RowIndex row_index{rows};
-    CleanRouting clean_routing{routing};
-    std::vector<std::int32_t> discovery = half(Split::discovery), validation = half(Split::validation);
+    SweepView sweep{tables.sweep.routing, tables.sweep.rows, tables.cases.size()};  ///< under the run's own noise
+    Halves halves = halves_of(tables.cases, &Case::split);                          ///< of the (strict) study
 
-    /// Indices into `cases`.
-    std::vector<std::int32_t> half(Split split) const;
-
-    bool in_study(std::int32_t case_index) const;  ///< whether it belongs to one of the halves
-    bool has_expert_rows(std::int32_t layer) const;
-
-    /// Rescue of a clean-active expert. A pair without a row was routed in neither run: its patch is 0.
-    double expert_rescue(std::int32_t case_index, std::int32_t layer, std::int32_t expert) const;
-
-    /// Rescues of the rows of a kind that names no expert, in case order.
-    std::vector<double> rescues(const std::vector<std::int32_t>& of, std::int32_t layer, Kind kind) const;
+    const Case& case_at(std::int32_t index) const { return tables.cases[at(index)]; }
 };
 
 // select.cpp: the discovery half decides.
+/// The layer with the highest mean block rescue; -1 without cases or block rows.
+std::int32_t choose_layer(const SweepView& sweep, const CaseList& discovery);
+/// Every expert of a layer (E lines); means are NaN without expert rows.
+Candidates rank_candidates(const SweepView& sweep, std::int32_t layer, std::int32_t experts, const Halves& halves,
+                           std::int64_t recurrence);
+/// The recurrent candidate with the highest of `means`; -1 if none is recurrent or the means are NaN.
+std::int32_t best_recurrent(const Candidates& candidates, const std::vector<double>& means);
+/// The expert of a layer by the study's rule; -1 if there is none.
+std::int32_t choose_expert(const SweepView& sweep, std::int32_t layer, std::int32_t experts, const CaseList& discovery,
+                           std::int64_t recurrence);
+/// The layer, then its expert.
+Selection choose(const SweepView& sweep, std::int32_t experts, const CaseList& discovery, std::int64_t recurrence);
 Study::Layers score_layers(const Run& run);
 Study::Heatmap map_experts(const Run& run);
-std::int32_t select_layer(const Study::Layers& layers);                 ///< -1 without discovery cases or block rows
-Study::Candidates rank_candidates(const Run& run, std::int32_t layer);  ///< means are NaN without expert rows
-/// The recurrent candidate with the highest of `means`; -1 if none is recurrent.
-std::int32_t select_expert(const Study::Candidates& candidates, const std::vector<double>& means);
 
-// validate.cpp: the validation half tests.
-Study::ValidationCases test_cases(const Run& run, const Study& study);
+// validate.cpp: the other half tests.
+/// A line per case at `selected`; the layer must have rows, the expert may be -1.
+TestedCases test_cases(const Run& run, const SweepView& sweep, Selection selected, const CaseList& cases);
 std::vector<Study::Line> summarize_validation(const Run& run, const Study& study);
+/// Over the values that are not NaN.
+Summary summarize_known(const Run& run, const std::vector<double>& values);
+/// As above, over the cases where the selected expert is clean-active.
+Summary summarize_active(const Run& run, const TestedCases& tested, const std::vector<double>& values);
 
 }  // namespace moesweep
