@@ -72,7 +72,7 @@ std::vector<SitePlan> sweep_sites(const Config& config, const ModelConfig& model
 std::vector<SitePlan> control_sites(const Config& config, const ModelConfig& model, const Selection& selection);
 
 /// Computes and commits every unit of a series that is not there yet, dealt out to the ranks. False if a rank was asked to
-/// stop first. Throws on the rank that fails, alone.
+/// stop first. A rank that fails lets the others finish their shares, which are committed; then all throw its error.
 bool compute_series(const Config& config, const Inputs& inputs, const std::vector<Case>& cases, const Series& series,
                     const std::vector<SitePlan>& sites, const Comm& comm, Progress& progress);
 

@@ -42,8 +42,8 @@ Attributes provenance(const CommandLine& line, const Config& config, const Comm&
 }
 
 void print_summary(const Study& study, const Store& store, Progress& progress) {
-    if (study.selected_layer >= 0) progress.say(fmt::format("selected layer {}", study.selected_layer));
-    if (study.selected_expert >= 0) progress.say(fmt::format("selected expert {}", study.selected_expert));
+    if (study.selected.layer >= 0) progress.say(fmt::format("selected layer {}", study.selected.layer));
+    if (study.selected.expert >= 0) progress.say(fmt::format("selected expert {}", study.selected.expert));
     for (const auto& line : study.table1) {
         if (line.summary.n == 0) continue;
         progress.say(fmt::format("  {:<24} {:+.3f} [{:+.3f}, {:+.3f}]  n {}  p {:.4f}", line.name, line.summary.mean,

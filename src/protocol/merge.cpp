@@ -44,14 +44,13 @@ Study merge_run(const Config& config, const Store& store, const Attributes& prov
     RunTables run = read_run(config, store, *scan);
     const auto controls = control_series(config, store, run, select_expert(config, run, expert_count(*scan)));
     if (controls && controls->complete(config)) run.controls = controls->store.read_units(controls->units(config)).rows;
-    const Study study = run_study(config, run, expert_count(*scan));
+    StudyResults results = run_study(config, run, expert_count(*scan));
 
     Attributes meta = scan->meta;
     meta.emplace_back("precision", config.model.precision == Precision::fp64 ? "fp64" : "fp32");
     meta.emplace_back("config", number_changing_ini(config));
-    store.write_sweep(main_series(config, store, run.cases).units(config), run, result_tables(study, config), meta,
-                      provenance);
-    return study;
+    store.write_sweep(main_series(config, store, run.cases).units(config), run, results.tables, meta, provenance);
+    return std::move(results.study);
 }
 
 }  // namespace moesweep

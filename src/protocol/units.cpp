@@ -43,21 +43,22 @@ bool compute_series(const Config& config, const Inputs& inputs, const std::vecto
 
     const auto done = [&] { return count - static_cast<std::int64_t>(missing_units(series.store, count).size()); };
     progress.begin(series.title, done(), count);
-    for (std::size_t i = static_cast<std::size_t>(comm.rank()); i < missing.size();
-         i += static_cast<std::size_t>(comm.size())) {
-        if (stop_requested()) break;
-        const std::int64_t done_before = done();
-        const auto on_layer = [&](std::int64_t layer, std::int64_t rows) {
-            progress.update(done_before, static_cast<double>(layer + 1) / layers, rows);
-        };
-        const PassPlan plan{sites, config.store.vectors, /*routing=*/true, on_layer};
-        series.store.write_unit(missing[i], compute_unit(config, inputs, cases, series, missing[i], plan));
-        progress.update(done(), 0, 0);
-    }
-    const bool stopped = comm.any(stop_requested());  // waits for all
+    comm.together([&] {
+        const auto ranks = static_cast<std::size_t>(comm.size());
+        for (std::size_t i = static_cast<std::size_t>(comm.rank()); i < missing.size() && !stop_requested();
+             i += ranks) {
+            const std::int64_t done_before = done();
+            const auto on_layer = [&](std::int64_t layer, std::int64_t rows) {
+                progress.update(done_before, static_cast<double>(layer + 1) / layers, rows);
+            };
+            const PassPlan plan{sites, config.store.vectors, /*routing=*/true, on_layer};
+            series.store.write_unit(missing[i], compute_unit(config, inputs, cases, series, missing[i], plan));
+            progress.update(done(), 0, 0);
+        }
+    });
     progress.update(done(), 0, 0);
     progress.end();
-    return !stopped || done() == count;
+    return comm.broadcast(done() == count ? "all" : "some") == "all";
 }
 
 }  // namespace moesweep
