@@ -1,13 +1,5 @@
-// The merged file: contents, contract, and what is left when writing fails.
-#include <hdf5.h>
-#include <sys/mount.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
+// The merged file: its contents and its contract.
 #include <algorithm>
-#include <cmath>
-#include <csignal>
-#include <fstream>
 #include <functional>
 #include <numeric>
 #include <set>
@@ -15,8 +7,7 @@
 #include <catch2/catch.hpp>
 
 #include "moesweep/files.h"
-#include "moesweep/store.h"
-#include "random_run.h"
+#include "store_run.h"
 #include "support.h"
 
 using namespace moesweep;
@@ -24,58 +15,6 @@ namespace fs = std::filesystem;
 using Catch::Matchers::Contains;
 
 namespace {
-
-constexpr std::int32_t n_cases = 37;
-
-Attributes some_meta() {
-    return {{"family", "mixtral"}, {"config", std::string(300, 'k')}, {"empty", ""}};
-}
-
-std::vector<ResultTable> some_results() {
-    const double nan = std::nan(""), infinity = std::numeric_limits<double>::infinity();
-    return {{"layers",
-             "a line per layer",
-             {{"layer", "", "decoder layer", std::vector<std::int32_t>{0, 1, 2}},
-              {"mean", "logit", "mean rescue", std::vector<double>{nan, -infinity, 0.1}},
-              {"name", "", "words", std::vector<std::string>{"", "\xc3\xa9t\xc3\xa9", "x"}},
-              {"flag", "", "one or none", std::vector<std::int8_t>{1, 0, -1}},
-              {"control", "", "experts drawn", std::vector<std::int32_t>{1, 2, 3, 4, -1, -1}, 2},
-              {"seed", "", "of the draw", std::vector<std::int64_t>{std::int64_t{1} << 60, 0, -1}}},
-             {{"selected", "2"}}},
-            {"empty",
-             "no lines",
-             {{"case", "", "none", std::vector<std::int32_t>{}}, {"text", "", "none", std::vector<std::string>{}}},
-             {}}};
-}
-
-/// The merged tables of n_cases cases: the sweep, another draw, two other scales (one of them without a case), controls.
-RunTables some_run() {
-    RunTables run{random_cases(n_cases, 3), tables_of_cases(0, n_cases), {}, {}};
-    run.conditions.push_back({3, 1, tables_of_cases(2, 9)});
-    run.conditions.push_back({0.1, 0, tables_of_cases(5, 30)});
-    run.conditions.push_back({4, 0, UnitTables{}});
-    for (const std::int32_t index : {1, 4, 20}) append(run.controls, tables_of_cases(index, index + 1).rows);
-    return run;
-}
-
-/// A run of n_cases cases with its primary units written.
-struct Run {
-    Store store;
-    std::int64_t units;
-    RunTables tables = some_run();
-
-    Run(const fs::path& folder, std::int32_t unit, const std::string& vectors = "", std::int32_t width = 8)
-        : store(folder), units((n_cases + unit - 1) / unit) {
-        store.open(some_config(unit), some_identity());
-        for (std::int32_t u = 0; u < units; ++u)
-            store.write_unit(u, tables_of_cases(u * unit, std::min(n_cases, (u + 1) * unit), vectors, 4, width));
-    }
-    void merge(const std::string& command = "first") const {
-        RunTables run = tables;
-        run.sweep = store.read_units(units);
-        store.write_sweep(units, run, some_results(), some_meta(), {{"command", command}});
-    }
-};
 
 /// Every object of a file: "path" for a group, "path type" for a dataset; checks what all of them must have.
 std::set<std::string> contents(const fs::path& path) {
@@ -109,52 +48,6 @@ std::set<std::string> contents(const fs::path& path) {
     CHECK(H5Fclose(file) >= 0);
     return found;
 }
-
-/// No file of this process may grow past `bytes` while this lives: a disk that fills up at that point, without root.
-class FileSizeLimit {
-  public:
-    explicit FileSizeLimit(rlim_t bytes) : old_handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-        REQUIRE(getrlimit(RLIMIT_FSIZE, &old_) == 0);
-        const rlimit now{bytes, old_.rlim_max};
-        REQUIRE(setrlimit(RLIMIT_FSIZE, &now) == 0);
-    }
-    ~FileSizeLimit() {
-        setrlimit(RLIMIT_FSIZE, &old_);
-        std::signal(SIGXFSZ, old_handler_);
-    }
-
-  private:
-    rlimit old_{};
-    void (*old_handler_)(int);
-};
-
-/// A small file system on a folder; mounted() is false where that is not allowed.
-class SmallDisk {
-  public:
-    explicit SmallDisk(const fs::path& folder) : folder_(folder) {
-        fs::create_directories(folder);
-        mounted_ = ::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=500k") == 0;
-    }
-    ~SmallDisk() {
-        if (mounted_) ::umount2(folder_.c_str(), MNT_DETACH);
-    }
-    bool mounted() const { return mounted_; }
-    void set_read_only(bool read_only) const {
-        const unsigned long flags = MS_REMOUNT | (read_only ? static_cast<unsigned long>(MS_RDONLY) : 0);
-        REQUIRE(::mount(nullptr, folder_.c_str(), nullptr, flags, "size=500k") == 0);
-    }
-    /// Leaves no byte free.
-    void fill() const {
-        std::ofstream file(folder_ / "filler", std::ios::binary);
-        const std::string page(4096, 'f');
-        while (file.write(page.data(), 4096).flush()) {}
-    }
-    void empty() const { fs::remove(folder_ / "filler"); }
-
-  private:
-    fs::path folder_;
-    bool mounted_ = false;
-};
 
 }  // namespace
 
@@ -339,108 +232,4 @@ TEST_CASE("what does not fit together is not merged") {
     CHECK_THAT(vectors.message, Contains("000001.h5: vectors: expected patch of width 8"));
     CHECK_FALSE(fs::exists(run.store.sweep_path()));
     CHECK(entries(run.store.folder()) == std::vector<std::string>{"config.ini", "identity.ini", "units"});
-}
-
-TEST_CASE("a disk that fills up at any point leaves no merged file, and the next attempt succeeds") {
-    const Scratch scratch;
-    const Run run(scratch / "run", 5, "patch", 100);
-    run.merge();
-    const std::string complete = read_file(run.store.sweep_path());
-    fs::remove(run.store.sweep_path());
-    const std::vector<std::string> before = entries(run.store.folder());
-    for (std::size_t limit = 0; limit < complete.size(); limit += 1 + complete.size() / 50) {
-        CAPTURE(limit, complete.size());
-        const Failure failure = [&] {
-            const FileSizeLimit small(limit);
-            return failure_of([&] { run.merge(); });
-        }();
-        CHECK(failure.code == Exit::io);
-        CHECK_THAT(failure.message, Contains("sweep.h5: ") && Contains("File too large"));
-        CHECK(entries(run.store.folder()) == before);
-        CHECK(H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL) == 0);
-    }
-    run.merge();
-    CHECK(read_file(run.store.sweep_path()) == complete);
-}
-
-TEST_CASE("a full disk and a read-only folder leave no file behind") {
-    const Scratch scratch;
-    const SmallDisk disk(scratch / "disk");
-    if (!disk.mounted()) {
-        WARN("skipped: mounting a small file system needs root");
-        return;
-    }
-    const Run run(scratch / "disk" / "run", 37);
-    const UnitTables unit = tables_of_cases(37, 60);
-    const auto expect_io = [&](const Failure& failure, const std::string& file, const std::string& reason) {
-        CHECK(failure.code == Exit::io);
-        CHECK_THAT(failure.message, Contains(file + ": ") && Contains(reason));
-        CHECK(entries(run.store.folder()) == std::vector<std::string>{"config.ini", "identity.ini", "units"});
-        CHECK(entries(run.store.folder() / "units") == std::vector<std::string>{"000000.h5"});
-    };
-    disk.fill();
-    expect_io(failure_of([&] { run.merge(); }), "sweep.h5", "No space left on device");
-    expect_io(failure_of([&] { run.store.write_unit(1, unit); }), "000001.h5", "No space left on device");
-    expect_io(failure_of([&] { run.store.write_scan({run.tables.cases, {}}); }), "cases.h5", "No space left on device");
-    disk.empty();
-    disk.set_read_only(true);
-    expect_io(failure_of([&] { run.merge(); }), "sweep.h5", "Read-only file system");
-    expect_io(failure_of([&] { run.store.write_unit(1, unit); }), "000001.h5", "Read-only file system");
-    expect_io(failure_of([&] { run.store.open(some_config(37), some_identity()); }), "run", "Read-only file system");
-    disk.set_read_only(false);
-
-    // some blocks are free, but not enough
-    for (const char* name : {"a", "b", "c"}) std::ofstream(scratch / "disk" / name) << std::string(4096, 'x');
-    disk.fill();
-    for (const char* name : {"a", "b", "c"}) fs::remove(scratch / "disk" / name);
-    expect_io(failure_of([&] { run.merge(); }), "sweep.h5", "No space left on device");
-    expect_io(failure_of([&] { run.store.write_unit(1, unit); }), "000001.h5", "No space left on device");
-    disk.empty();
-    run.merge();
-    CHECK(read_sweep(run.store.sweep_path()).sweep == tables_of_cases(0, 37));
-}
-
-TEST_CASE("a merged file without one of its parts is refused, by name") {
-    const Scratch scratch;
-    const Run run(scratch / "run", 16);
-    run.merge();
-    const auto [part, expected] = GENERATE(table<std::string, std::string>({
-        {"base", "base: cannot be opened"},
-        {"controls", "controls: cannot be opened"},
-        {"conditions", "conditions: cannot be opened"},
-        {"conditions/01", "conditions/01: cannot be opened"},
-        {"conditions/02/rows", "conditions/02/rows: cannot be opened"},
-        {"cases/relaxed_split", "cases/relaxed_split: cannot be opened"},
-    }));
-    const hid_t file = H5Fopen(run.store.sweep_path().c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
-    CHECK(H5Ldelete(file, part.c_str(), H5P_DEFAULT) >= 0);
-    REQUIRE(H5Fclose(file) >= 0);
-    const Failure failure = failure_of([&] { read_sweep(run.store.sweep_path()); });
-    CHECK(failure.code == Exit::data);
-    CHECK_THAT(failure.message, Contains("sweep.h5: " + expected));
-}
-
-TEST_CASE("an attribute of another type is refused") {
-    const Scratch scratch;
-    const Run run(scratch / "run", 16);
-    run.merge();
-    const hid_t file = H5Fopen(run.store.sweep_path().c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
-    CHECK(H5Adelete_by_name(file, "conditions/01", "scale", H5P_DEFAULT) >= 0);
-    CHECK(H5Arename_by_name(file, "conditions/01", "draw", "scale", H5P_DEFAULT) >= 0);
-    REQUIRE(H5Fclose(file) >= 0);
-    const Failure failure = failure_of([&] { read_sweep(run.store.sweep_path()); });
-    CHECK(failure.code == Exit::data);
-    CHECK_THAT(failure.message, Contains("sweep.h5: conditions/01/scale: expected a 64-bit floating-point number"));
-}
-
-TEST_CASE("a damaged merged file is refused") {
-    const Scratch scratch;
-    const Run run(scratch / "run", 16);
-    run.merge();
-    fs::resize_file(run.store.sweep_path(), fs::file_size(run.store.sweep_path()) - 1);
-    const Failure cut = failure_of([&] { read_sweep(run.store.sweep_path()); });
-    CHECK(cut.code == Exit::data);
-    CHECK_THAT(cut.message, Contains("sweep.h5: "));
-    CHECK(failure_of([&] { read_sweep(scratch / "none.h5"); }).message ==
-          (scratch / "none.h5").string() + ": no such file");
 }
