@@ -32,6 +32,20 @@ class Scratch {
     std::filesystem::path folder_;
 };
 
+/// An environment variable that is set while this lives.
+class Variable {
+  public:
+    Variable(std::string name, const std::string& value) : name_(std::move(name)) {
+        ::setenv(name_.c_str(), value.c_str(), 1);
+    }
+    ~Variable() { ::unsetenv(name_.c_str()); }
+    Variable(const Variable&) = delete;
+    Variable& operator=(const Variable&) = delete;
+
+  private:
+    std::string name_;
+};
+
 struct Failure {
     Exit code = Exit::done;  ///< done: nothing was thrown
     std::string message;
