@@ -1,4 +1,5 @@
-"""The report's figures: each function draws one from the run's frames, or returns None where there is nothing to draw."""
+"""The figures of the headline, and how every figure looks. A function draws one from the run's frames, or returns None where
+there is nothing to draw."""
 
 import io
 
@@ -9,6 +10,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import FuncNorm, LinearSegmentedColormap, Normalize
 from matplotlib.ticker import MaxNLocator
+
+from shown import number
+from tables import QUANTITIES
 
 INK, MUTED, RULE = "#1f2933", "#64707d", "#d5dae0"
 BLUE, RUST, PAPER = "#2b5c8a", "#c0562f", "#9aa5b1"
@@ -23,14 +27,12 @@ plt.rcParams.update({
     "svg.fonttype": "none", "svg.hashsalt": "moesweep",  # text stays text; the same figure is the same file
 })
 
-LABELS = {"layer_rescue": "Whole block", "coalition_clean": "Clean-routed experts together",
-          "coalition_union": "All routed experts together", "expert_rescue": "Selected expert",
-          "control_mean": "Other active experts (controls)", "spec": "Spec: selected minus controls"}
+HEADLINE = ("layer_rescue", "coalition_clean", "coalition_union", "expert_rescue", "control_mean", "spec")
 
 
 def answer(table1, paper):
     """Mean rescues with intervals, one line each; the paper's, where there are any, under ours in grey."""
-    lines = [name for name in LABELS if name in table1.index and table1.n[name] > 0]
+    lines = [name for name in HEADLINE if name in table1.index and table1.n[name] > 0]
     if not lines:
         return None
     figure, axes = plt.subplots(figsize=(WIDTH, 0.75 + 0.36 * len(lines)))
@@ -40,13 +42,13 @@ def answer(table1, paper):
         color = RUST if name == "spec" else BLUE
         axes.plot([low, high], [y, y], color=color, lw=2.2, solid_capstyle="round")
         axes.plot(mean, y, "o", color=color, ms=6.5, mec="white", mew=0.9)
-        axes.annotate(number(mean), (max(high, paper.get(name, [0, 0, high])[2]), y), xytext=(8, 0),
+        axes.annotate(number(mean), (max(high, paper.get(name, {"mean": [0, 0, high]})["mean"][2]), y), xytext=(8, 0),
                       textcoords="offset points", va="center", color=INK, fontsize=8.5)
         if name in paper:
-            mean, low, high = paper[name]
+            mean, low, high = paper[name]["mean"]
             axes.plot([low, high], [y + 0.27] * 2, color=PAPER, lw=1.4, solid_capstyle="round")
             axes.plot(mean, y + 0.27, "o", color="white", ms=4.5, mec=PAPER, mew=1.2)
-    axes.set_yticks(range(len(lines)), [LABELS[name] for name in lines], color=INK)
+    axes.set_yticks(range(len(lines)), [QUANTITIES[name] for name in lines], color=INK)
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.margins(x=0.12)
     axes.spines["left"].set_visible(False)
@@ -163,14 +165,6 @@ def signed_root(x):
 
 def signed_square(x):
     return np.sign(x) * np.square(x)
-
-
-def number(value, digits=3):
-    """A signed number with a true minus sign; no sign where it rounds to zero, a dash where there is none."""
-    if not np.isfinite(value):
-        return "–"
-    shown = f"{value:+.{digits}f}"
-    return shown.replace("-", "−") if float(shown) else shown[1:]
 
 
 def save(figure, folder, name):

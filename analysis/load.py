@@ -1,9 +1,11 @@
 """Reads a run's sweep.h5 into pandas frames.
 
     from load import load
-    run = load("runs/demo")
+    run = load("runs/paper-demo")
     rows = run.rows[run.rows.kind == "expert"]
     rows.groupby(["layer", "expert"]).rescue.mean()
+
+example.py has more.
 """
 
 import configparser
@@ -17,9 +19,13 @@ import pandas as pd
 
 # What the report reads; a file without one of them is refused by name.
 COLUMNS = {
-    "cases": ["case_id", "prompt", "true_text", "foil_text", "relation", "status", "split", "delta_clean", "delta_noised"],
-    "routing": ["case", "layer", "run", "expert"],
-    "rows": ["case", "layer", "kind", "expert", "clean_active", "rescue"],
+    "cases": ["case_id", "prompt", "true_text", "foil_text", "relation", "status", "split", "relaxed_split", "delta_clean",
+              "delta_noised"],
+    "base": ["case", "delta_clean", "delta_noised"],
+    "routing": ["case", "layer", "run", "expert", "weight"],
+    "rows": ["case", "layer", "kind", "expert", "members", "clean_active", "rescue"],
+    "controls": ["case", "layer", "kind", "expert", "members", "rescue"],
+    "conditions": [],
     "results/layers": ["layer", "discovery_mean", "validation_mean"],
     "results/candidates": ["expert", "discovery_active", "discovery_rescue"],
     "results/heatmap": ["layer", "mean_rescue", "active"],
@@ -33,21 +39,51 @@ class RunError(Exception):
 
 
 @dataclasses.dataclass
+class Tables:
+    """What the sweep gave under further noises: frames as the run's own, led by the columns noise_scale and draw."""
+
+    base: pd.DataFrame
+    routing: pd.DataFrame
+    rows: pd.DataFrame
+
+
+@dataclasses.dataclass
 class Run:
     path: pathlib.Path  # the run's folder
     meta: dict  # attributes of /meta, as text
     provenance: dict  # attributes of /provenance, as text
     config: configparser.ConfigParser  # meta["config"]
-    cases: pd.DataFrame  # a line per scanned record; index = the `case` of routing and rows; tokens = array of ids
+    cases: pd.DataFrame  # a line per scanned record; index = the `case` of the other frames; tokens = array of ids
+    base: pd.DataFrame  # the clean and the noised run of every swept case
     routing: pd.DataFrame  # (n, K) columns as expert_0, expert_1, ...
-    rows: pd.DataFrame
+    rows: pd.DataFrame  # a line per patched run
+    controls: pd.DataFrame  # the patched runs of the second pass, at the selected layer
+    conditions: Tables  # the same cases under other noises
     results: dict  # name -> frame; (n, width) columns as name_0, name_1, ...
-    summary: dict  # attributes of /results/summary, as text
-    units: dict  # results table -> column -> unit
+    attributes: dict  # name -> attributes of a results table, as text
+    units: dict  # name -> column -> unit
+
+    def setting(self, key):
+        """A key of the configuration, such as noise.scale, as text; None where it is absent."""
+        return self.config.get(*key.split("."), fallback=None)
 
     def number(self, name):
         """A number of /meta, or None where it is absent."""
         return int(self.meta[name]) if name in self.meta else None
+
+    def table(self, name, columns):
+        """A table of results that has these columns, or a RunError that names what is missing."""
+        if name not in self.results:
+            raise RunError(f"{self.path / 'sweep.h5'}: /results/{name}: group is missing")
+        for column in columns:
+            if column not in self.results[name]:
+                raise RunError(f"{self.path / 'sweep.h5'}: /results/{name}/{column}: dataset is missing")
+        return self.results[name]
+
+    @property
+    def summary(self):
+        """What was selected, and by which rules, as text."""
+        return self.attributes["summary"]
 
     @property
     def selected_layer(self):
@@ -86,11 +122,15 @@ def load(run):
             raise RunError(f"{name}: /meta: config: {str(error).splitlines()[0]}") from None
         for part in COLUMNS:
             group(part)
-        results = {key: frame(table) for key, table in group("results").items()}
+        results = file["results"]
         units = {key: {column: text(data.attrs.get("unit", "")) for column, data in table.items()}
-                 for key, table in file["results"].items()}
-        return Run(path, meta, provenance, config, cases(group("cases")), frame(group("routing")),
-                   frame(group("rows")), results, attributes(group("results/summary")), units)
+                 for key, table in results.items()}
+        group("results/summary")
+        swept = {part: frame(file[part]) for part in ("base", "routing", "rows")}
+        return Run(path, meta, provenance, config, cases(file["cases"]), **swept, controls=frame(file["controls"]),
+                   conditions=conditions(file["conditions"], swept),
+                   results={key: frame(table) for key, table in results.items()},
+                   attributes={key: attributes(table) for key, table in results.items()}, units=units)
 
 
 def text(value):
@@ -129,3 +169,15 @@ def cases(group):
     if "token_begin" in group:
         table["tokens"] = np.split(group["token_ids"][:], group["token_begin"][1:-1]) if len(table) else []
     return table
+
+
+def conditions(group, swept):
+    """The tables of every condition below one another; without any, frames with the columns of `swept` and no line."""
+    joined = {}
+    for part, table in swept.items():
+        frames = [table[:0].assign(noise_scale=0.0, draw=0)]
+        frames += [frame(condition[part]).assign(noise_scale=float(condition.attrs["scale"]), draw=int(condition.attrs["draw"]))
+                   for condition in group.values()]
+        whole = pd.concat(frames[1:] or frames, ignore_index=True)
+        joined[part] = whole[["noise_scale", "draw", *table.columns]]
+    return Tables(**joined)

@@ -1,48 +1,78 @@
-"""Makes RUN/report/ from RUN/sweep.h5 alone: index.html, self-contained, with its figures (SVG, PNG) and tables (CSV).
+"""Makes RUN/report/ from RUN/sweep.h5 alone: index.html, self-contained, with its figures (SVG, PNG) and tables (CSV, Markdown,
+LaTeX) beside it.
 
     python analysis/report.py RUN
 """
 
 import argparse
 import base64
+import dataclasses
 import pathlib
 import sys
 
 import jinja2
 
+import export
 import figures
+import study_figures
 import tables
+import words
 from load import RunError, load
+from shown import number, show
 
 HERE = pathlib.Path(__file__).parent
 
 
+@dataclasses.dataclass
+class Figure:
+    name: str
+    alt: str
+    caption: str
+    uri: str = ""  # empty: nothing to draw
+
+
 def draw(run, paper, folder):
-    """Draws every figure that the run has data for. Returns name -> data URI."""
-    results = run.results
+    """Draws every figure that the run has data for. Returns name -> Figure."""
+    results, (layer, expert) = run.results, (run.selected_layer, run.selected_expert)
+    chosen = f"layer {layer}" if layer >= 0 else "no layer"
     recurrence = run.config.getint("select", "recurrence", fallback=0)
-    drawn = {
-        "answer": figures.answer(results["table1"].set_index("name"), paper["table1"] if paper else {}),
-        "layers": figures.layers(results["layers"], run.selected_layer),
-        "heatmap": figures.heatmap(results["heatmap"], run.selected_layer, run.selected_expert),
-        "candidates": figures.candidates(results["candidates"], recurrence, run.selected_expert),
-        "validation": figures.validation(results["validation"]),
-    }
-    uris = {}
-    for name, figure in drawn.items():
+    grey = " Grey: the paper." if paper else ""
+    drawn = {}
+
+    def add(name, figure, alt, caption):
+        drawn[name] = Figure(name, alt, caption)
         if figure is not None:
             svg = figures.save(figure, folder, name)
-            uris[name] = "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
-    return uris
+            drawn[name].uri = "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+    add("answer", figures.answer(results["table1"].set_index("name"), paper["tables"]["table1"] if paper else {}),
+        "Mean rescues with intervals",
+        f"Mean rescue over the validation cases when a clean piece of {chosen} is put back into the noised run.{grey}")
+    add("figure1", study_figures.figure1(results, layer, paper), "Block rescue across layers, the selected expert, coalitions",
+        f"As the paper’s figure 1, on the validation half, with 95% intervals; dashed: the whole block of {chosen}.{grey}")
+    add("validation", figures.validation(results["validation"]), "Selected expert against its controls, case by case",
+        "A point per validation case. Above the line the selected expert returns more than the case’s controls do on average.")
+    add("noise", study_figures.noise(results["table13"], float(run.setting("noise.scale") or "nan"), paper),
+        "Rescue at every noise scale", f"Rescue of the expert at every scale of the noise; dotted: the run’s own.{grey}")
+    add("layers", figures.layers(results["layers"], layer), "Block rescue of every layer",
+        "Mean block rescue when a layer’s clean output is put back; the discovery half selects, the validation half tests.")
+    add("heatmap", figures.heatmap(results["heatmap"], layer, expert), "Mean rescue of every expert of every layer",
+        "Mean rescue over the cases of both halves, 0 where the expert is not routed; the selected expert is framed. Large maps "
+        "colour by the square root.")
+    add("candidates", figures.candidates(results["candidates"], recurrence, expert), "Candidates of the selected layer",
+        f"How often each expert of {chosen} is active on the discovery half, and its mean rescue there.")
+    add("layer_best", study_figures.layer_best(results["layer_best"], results["layers"], layer), "Every layer’s best expert",
+        "Each layer’s best recurrent expert by the discovery half, on the validation half, before its block’s rescue.")
+    add("draws", study_figures.draws(results["draws"], run.attributes["draws"]), "Validation means under every draw",
+        "The three validation means under every draw of the noise, with one standard deviation between draws.")
+    add("shapley", study_figures.shapley(results["shapley"], (layer, expert)), "Shapley values",
+        "The largest mean Shapley values, over the cases that route to the expert.")
+    return drawn
 
 
-def write_csv(run, listed, paper, folder):
-    """Writes every table in full. Returns the file names."""
-    table1 = run.results["table1"].copy()
-    for i, end in enumerate(("mean", "ci_low", "ci_high")):
-        table1[f"paper_{end}"] = [paper["table1"].get(name, [None] * 3)[i] if paper else None for name in table1["name"]]
-    written = {"table1": table1, "layers": run.results["layers"], "candidates": run.results["candidates"],
-               "heatmap": tables.heatmap_long(run.results["heatmap"]), "validation": run.results["validation"], "cases": listed}
+def write_rows(run, listed, folder):
+    """The long tables that only machines read. Returns the file names."""
+    written = {"heatmap": words.heatmap_long(run.results["heatmap"]), "validation": run.results["validation"], "cases": listed}
     for name, table in written.items():
         table.to_csv(folder / f"{name}.csv", index=False)
     return [f"{name}.csv" for name in written]
@@ -51,21 +81,22 @@ def write_csv(run, listed, paper, folder):
 def make_report(path):
     """Writes the report of the run in folder `path` and returns the page's path. RunError when the run cannot be read."""
     run = load(path)
-    paper = tables.paper_values(run)
+    run.results["active_only"], run.attributes["active_only"] = words.active_only(run), {}
+    paper = words.paper_values(run)
+    shown = {table.name: show(table, run, paper) for table in tables.PAPER + tables.BEYOND}
     folder = run.path / "report"
     folder.mkdir(exist_ok=True)
-    listed = tables.cases(run)
+    listed = words.cases(run)
+    export.write_tables(shown.values(), run, paper, folder)
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True,
                                      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["number"] = figures.number
+    environment.filters["number"] = number
     page = environment.get_template("report.html.j2").render(
-        run=run, paper=paper, answer=[sentence for sentence in tables.answer(run) if sentence],
-        figures=draw(run, paper, folder), csv=write_csv(run, listed, paper, folder), table1=tables.table1(run, paper),
-        facts=tables.facts(run), statuses=tables.status_counts(run),
-        recurrence=run.config.get("select", "recurrence", fallback="?"),
-        candidates=run.results["candidates"].sort_values(["discovery_active", "expert"], ascending=[False, True]).head(12),
+        run=run, paper=paper, answer=[sentence for sentence in words.answer(run) if sentence],
+        figures=draw(run, paper, folder), shown=shown, of_paper=[table.name for table in tables.PAPER],
+        beyond=[table.name for table in tables.BEYOND], files=write_rows(run, listed, folder), facts=words.facts(run),
         rules=[text for name, text in run.summary.items() if name.startswith("rule_")], note=run.summary.get("note", ""),
-        cases=listed[listed.split != "none"])
+        cases=listed[listed.half != "none"])
     index = folder / "index.html"
     index.write_text(page, encoding="utf-8")
     return index

@@ -1,135 +1,198 @@
-"""What the report says and lists: the answer in words, table 1 beside the paper, the run's facts, the cases."""
+"""The tables of the report: the paper's in its order, then those beyond it. What a table says in words stands here, its
+numbers in /results."""
 
-import json
-import pathlib
-
-import numpy as np
 import pandas as pd
 
-from figures import LABELS, number
+from shown import Field, Table, count, estimate, name_of, number, plain, site, summary, value, words
 
-MEANINGS = {
-    "expert_rescue_active": "Selected expert, where active",
-    "spec_active": "Spec, where active",
+QUANTITIES = {
+    "layer_rescue": "Whole block", "expert_rescue": "Selected expert", "spec": "Spec: selected minus controls",
+    "expert_rescue_active": "Selected expert, where active", "spec_active": "Spec, where active",
+    "control_mean": "Other active experts (controls)", "coalition_clean": "Clean-routed experts together",
+    "coalition_union": "All routed experts together", "clean_topk": "Clean-routed experts together",
+    "routing_union": "All routed experts together", "block": "Whole block", "expert": "Selected expert",
+    "selected": "Selected expert", "matched_control": "Gate-matched control",
+    "expert_over_layer": "Selected expert / whole block", "spec_over_layer": "Spec / whole block",
+    "raw_spec": "Spec of the pair, raw", "selected_equal_norm": "Selected expert, equal norm",
+    "other_equal_norm": "Other active expert, equal norm", "equal_norm_spec": "Spec of the pair, equal norm",
 }
+VERSIONS = {"raw": "raw", "equal_norm": "equal norm"}
+SUBSETS = {"all": "all", "new": "without the strict study’s cases"}
 
 
-def paper_values(run):
-    """The paper's model with this run's geometry, or None."""
-    known = json.loads((pathlib.Path(__file__).parent / "paper_values.json").read_text())
-    for model in known["models"]:
-        if all(run.number(name) == value for name, value in model["geometry"].items()):
-            return model | {"source": known["source"]}
-    return None
+def quantity(column="quantity"):
+    return words(column, "Quantity", QUANTITIES)
 
 
-def interval(low, high, digits=3):
-    return f"[{number(low, digits)}, {number(high, digits)}]" if np.isfinite(low) else ""
+def is_selected(run, line):
+    return (line["layer"], line["expert"]) == (run.selected_layer, run.selected_expert)
 
 
-def p_value(p, sign_flips):
-    """A p value with two digits; the least that this many samples can give is a bound."""
-    if not np.isfinite(p):
-        return "–"
-    if p <= 1 / (1 + sign_flips):
-        return f"≤ {1 / (1 + sign_flips):.1g}"
-    return f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+def protocol_remark(run, frame, paper):
+    """Which of the settings that the paper names are not the paper's."""
+    unlike = [f"{key} is {run.setting(key)} (the paper’s: {number_:g})" for key, number_ in paper.items()
+              if run.setting(key) is not None and float(run.setting(key)) != number_]
+    if not paper:
+        return ""
+    return f"Unlike the paper: {', '.join(unlike)}." if unlike else "Every number that the paper names is the paper’s."
 
 
-def table1(run, paper):
-    """Lines of table 1 as shown. `apart`: this run's interval and the paper's do not overlap."""
-    shown = []
-    for line in run.results["table1"].itertuples():
-        theirs = (paper or {"table1": {}})["table1"].get(line.name)
-        apart = bool(theirs) and line.n > 0 and (line.ci_low > theirs[2] or line.ci_high < theirs[1])
-        shown.append({
-            "name": line.name, "label": LABELS.get(line.name) or MEANINGS.get(line.name, line.name), "meaning": line.meaning,
-            "n": line.n, "mean": number(line.mean), "interval": interval(line.ci_low, line.ci_high),
-            "p": p_value(line.p, run.config.getint("stats", "sign_flips", fallback=10000)),
-            "positive": f"{line.positive_fraction:.2f}" if line.n else "–",
-            "paper": f"{number(theirs[0])} {interval(*theirs[1:])}" if theirs else "", "apart": apart})
-    return shown
+def case_list(run, frame):
+    """A line per half, in the order of the split."""
+    halves = frame.sort_values("position").groupby("split", sort=False)
+    return pd.DataFrame({"split": [name for name, _ in halves],
+                         "case_id": [", ".join(map(str, half.case_id)) for _, half in halves]})
 
 
-def cases(run):
-    """Every scanned case with its rescues at the selected layer and expert; NaN where there is none."""
-    table = run.cases.drop(columns=["tokens"], errors="ignore").copy()
-    at_layer = run.rows[run.rows.layer == run.selected_layer]
-    table["block_rescue"] = at_layer[at_layer.kind == "block"].set_index("case").rescue
-    table["active"] = 0
-    table["expert_rescue"] = np.nan
-    if run.selected_expert >= 0:
-        expert = at_layer[(at_layer.kind == "expert") & (at_layer.expert == run.selected_expert) & (at_layer.clean_active == 1)]
-        table.loc[table.split != "none", "expert_rescue"] = 0.0
-        table.loc[expert.case, "expert_rescue"] = expert.rescue.to_numpy()
-        table.loc[expert.case, "active"] = 1
-    drawn = run.results["validation"].set_index("case") if len(run.results["validation"]) else None
-    for name in ("control_mean", "spec"):
-        table[name] = drawn[name] if drawn is not None else np.nan
-    return table
+def case_remark(run, frame, paper):
+    """How many of the cases are the paper's."""
+    found = []
+    for line in frame.itertuples():
+        ours, theirs = line.case_id.split(", "), [str(case) for case in paper.get(line.split, [])]
+        if theirs:
+            same = "the same, in the same order" if ours == theirs else f"{len(set(ours) & set(theirs))} of them here"
+            found.append(f"{line.split}: {len(theirs)} in the paper, {same}")
+    return f"{'; '.join(found)}.".capitalize() if found else ""
 
 
-def heatmap_long(table):
-    """The (layer, expert) arrays as a line per pair."""
-    pairs = pd.wide_to_long(table, ["mean_rescue", "active"], "layer", "expert", sep="_") if table.shape[1] > 1 else table
-    return pairs.reset_index().sort_values(["layer", "expert"], ignore_index=True)
-
-
-def status_counts(run):
-    counts = run.cases.status.value_counts()
-    return [(name.replace("_", " "), int(count)) for name, count in counts.items() if count]
-
-
-def facts(run):
-    """The run's facts as (name, value) lines."""
-    meta, config = run.meta, run.config
-    lines = [("Model", f"{meta.get('model_type', '?')}, {config.get('model', 'path', fallback='?')}"),
-             ("Geometry", f"{meta.get('num_hidden_layers')} layers, hidden {meta.get('hidden_size')}, "
-                          f"{meta.get('num_experts')} experts, top-{meta.get('num_experts_per_tok')}, "
-                          f"vocabulary {run.number('vocab_size') or 0:,}"),
-             ("Precision, BOS", f"{meta.get('precision')}, {meta.get('bos')}"),
-             ("Noise", f"σ = {float(meta.get('sigma', 'nan')):.6g} ({config.get('noise', 'scale', fallback='?')} × the "
-                       "embedding matrix's standard deviation)"),
-             ("Rows", ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in run.rows.kind.value_counts().items()
-                                if count) or "none"),
-             ("moesweep", meta.get("version", "?"))]
-    return lines + [(f"SHA-256 of {part}", meta[f"{part}_sha256"]) for part in ("weights", "tokenizer", "facts")
-                    if f"{part}_sha256" in meta]
-
-
-def answer(run):
-    """The answer in two or three sentences."""
-    note = run.summary.get("note", "")
-    lines = run.results["table1"].set_index("name") if len(run.results["table1"]) else None
-    if lines is None or lines.n["layer_rescue"] == 0:
-        return ["This run gives no answer.", note]
-    validation = run.cases[run.cases.split == "validation"]
-    drop = (validation.delta_clean - validation.delta_noised).mean()
-    block = lines.loc["layer_rescue"]
-    layer, expert = run.selected_layer, run.selected_expert
-    def estimate(line):
-        return f"{number(line['mean'], 2)} {interval(line.ci_low, line.ci_high, 2)}"
-
-    said = [f"On {block.n} held-out facts, putting back the clean output of layer {layer}’s expert block returns "
-            f"{estimate(block)} of the {drop:.2f} logits that the noise takes."]
-    if expert < 0:
-        return said + [note]
-    alone = lines.loc["expert_rescue"]
-    routed = int(run.results["validation"].active.sum())
-    share = f", {alone['mean'] / block['mean']:.0%} of the block’s" if block.ci_low > 0 and alone["mean"] > 0 else ""
-    said.append(f"Expert {expert} alone returns {estimate(alone)}{share}; the "
-                f"router picks it in {routed} of these cases.")
-    spec = lines.loc["spec"]
-    if spec.n == 0:
-        return said + [note]
-    gap = f"Spec {estimate(spec)}"
-    if spec.ci_low > 0:
-        said.append(f"That is more than other active experts of the layer return ({gap}): it stands out.")
-    elif spec.ci_high < 0:
-        said.append(f"Other active experts of the layer return more ({gap}): the block carries the signal, this expert does not "
-                    "stand out.")
-    else:
-        said.append(f"Other active experts of the layer return about as much ({gap}): no single expert stands out.")
-    if layer + 1 == run.number("num_hidden_layers"):
-        said.append(f"Layer {layer} is the last one, so its rescue is a direct effect on the logits.")
+def stability_remark(run, frame, paper):
+    if frame.empty:
+        return ""
+    chosen = (frame.expert_at_main_layer == run.selected_expert).sum()
+    anew = ((frame.layer == run.selected_layer) & (frame.expert == run.selected_expert)).sum()
+    said = (f"At layer {run.selected_layer}, expert {run.selected_expert} is chosen in {chosen} of {len(frame)} settings; with the "
+            f"layer chosen anew as well, in {anew}. Mean over the settings: rescue {number(frame.rescue_mean.mean())}, "
+            f"Spec {number(frame.spec_mean.mean())}.")
+    if "all" in paper:
+        known = paper["all"]
+        said += (f" The paper: {known['selected']} of {known['settings']}, {number(known['rescue_mean'])} and "
+                 f"{number(known['spec_mean'])}.")
     return said
+
+
+def folds_remark(run, frame, paper):
+    folds = frame[frame.fold >= 0]
+    if folds.empty:
+        return ""
+    said = f"Expert {run.selected_expert} is selected in {(folds.expert == run.selected_expert).sum()} of {len(folds)} folds"
+    return said + (f" (the paper: {paper['all']['selected']} of {paper['all']['folds']})." if "all" in paper else ".")
+
+
+def relaxed_remark(run, frame, paper):
+    facts = run.attributes["table14"]
+    if "discovery_active" not in facts or frame.empty:
+        return ""
+    chosen = name_of(int(facts["layer"]), int(facts["expert"]))
+    of = f" of {facts['discovery_cases']}" if "discovery_cases" in facts else ""
+    said = f"The relaxed study selects {chosen}, active in {facts['discovery_active']}{of} discovery cases"
+    return said + (f" (the paper: {paper['all']['discovery_active']} of {paper['all']['discovery_cases']})." if "all" in paper
+                   else ".")
+
+
+def draws_remark(run, frame, paper):
+    facts = run.attributes["draws"]
+    spread = [f"{QUANTITIES[name].split(':')[0].lower() if name != 'spec' else 'Spec'} {float(facts[name + '_sd']):.3f} and "
+              f"{float(facts[name + '_se']):.3f}" for name in ("layer_rescue", "expert_rescue", "spec") if name + "_sd" in facts]
+    return f"Standard deviation between draws, and standard error of their mean: {'; '.join(spread)}." if spread else ""
+
+
+def shapley_remark(run, frame, paper):
+    residual = run.attributes["shapley"].get("largest_residual")
+    if residual is None or frame.empty:
+        return ""
+    return f"In every case the values sum to the coalition’s rescue; the largest difference is {float(residual):.1g}."
+
+
+PAPER = (
+    Table("table1", "Table 1: main results", "Rescue in logits on the validation half. Spec is the selected expert’s rescue minus "
+          "the mean of other active experts of its layer.",
+          (quantity("name"), *summary()), key=("name",),
+          chosen=lambda run, line: line["name"] in ("layer_rescue", "expert_rescue", "spec")),
+    Table("table2", "Table 2: protocol", "The settings of this run.",
+          (words("item", "Item"), words("setting", "Setting")), remark=protocol_remark, fold=30),
+    Table("table3", "Table 3: activity", "In how many cases the clean run routes to the selected expert, and rows that are exactly "
+          "zero; structural ones are zero because the expert is not routed.",
+          (words("half", "Half"), count("cases", "cases"), count("active", "active"), count("zero_rescue", "rescue = 0"),
+           count("zero_spec", "Spec = 0"), count("structural", "structural")), key=("half",)),
+    Table("table4", "Table 4: relations", "Cases of each relation, both halves.",
+          (words("relation", "Relation"), count("n", "n")), key=("relation",), fold=15),
+    Table("table5", "Table 5: relation by relation", "The ten most frequent relations of the validation half; positive: share of "
+          "cases with Spec above 0.",
+          (words("relation", "Relation"), count("n", "n"), value("expert_rescue", "expert"), value("spec", "Spec"),
+           plain("positive_fraction", "positive")), key=("relation",)),
+    Table("table6", "Table 6: sharpness", "The best layer of the validation half and the one after it.",
+          (count("top_layer", "top layer"), value("top", "its rescue"), count("next_layer", "next layer"),
+           value("next", "its rescue"), value("gap", "gap"))),
+    Table("table7", "Table 7: shares of the block", "Ratios of validation means; the intervals resample cases in pairs.",
+          (quantity(), estimate(("value", "ci_low", "ci_high"), "value, 95% interval")), key=("quantity",)),
+    Table("table8", "Table 8: cases", "The case ids of both halves, in the order of the split.",
+          (words("split", "Half"), words("case_id", "Case ids")), arrange=case_list, remark=case_remark, fold=0),
+    Table("table9", "Table 9: gate-matched control", "Against the active expert with the nearest routing weight; with equal norm, "
+          "both patches are scaled to the smaller one’s.",
+          (quantity(), words("version", "Patch", VERSIONS), *summary()), key=("quantity", "version"),
+          chosen=lambda run, line: line["quantity"] == "spec"),
+    Table("table10", "Table 10: rank among all active experts", "Rank 1 and percentile 1 are the best; Spec is against the mean of "
+          "all others.",
+          (count("ranked", "cases"), count("top1", "first"), count("top2", "first two"), plain("mean_rank", "mean rank"),
+           plain("mean_percentile", "percentile"), estimate("spec_all", "Spec against all"))),
+    Table("table11", "Table 11: the active pair", "Under top-2 routing: the selected expert and the one beside it.",
+          (quantity(), *summary()), key=("quantity",)),
+    Table("table12", "Table 12, appendix D: other splits and thresholds", "Selection on reshuffled halves; the summaries test "
+          "the expert that is chosen at the main layer.",
+          (count("seed", "seed"), count("threshold", "threshold"), site("layer", "expert", "chosen anew"),
+           count("expert_at_main_layer", "at main layer"), estimate("rescue", "rescue"), estimate("spec", "Spec")),
+          key=("seed", "threshold"), remark=stability_remark,
+          chosen=lambda run, line: line["expert_at_main_layer"] == run.selected_expert),
+    Table("relation_folds", "Table 12: relations held out", "Selection on four folds of relations, test on the fifth.",
+          (Field("Fold", ("fold",), lambda fold: "all" if fold < 0 else str(fold), right=False), words("relations", "Relations"),
+           count("held_out", "held out"), count("active", "active"),
+           Field("expert", ("expert",), lambda expert: str(expert) if expert >= 0 else "–"),
+           estimate("rescue", "rescue"), estimate("spec", "Spec")), key=("fold",), remark=folds_remark,
+          chosen=lambda run, line: line["fold"] < 0),
+    Table("table13", "Table 13: noise scales", "Fixed: the selected layer and expert; anew: both selected under that noise.",
+          (plain("scale", "scale", 1), words("selection", "Selection"), site("layer", "expert"), count("n", "n"),
+           count("active", "active"), value("mean_drop", "drop"), estimate("rescue", "rescue"),
+           plain("rescue_positive_fraction", "positive")), key=("scale", "selection"),
+          chosen=lambda run, line: line["scale"] == float(run.setting("noise.scale")) and line["selection"] == "fixed"),
+    Table("table14", "Table 14: relaxed filters", "A study of its own on more cases, with weaker filters.",
+          (quantity(), *summary()), key=("quantity",), remark=relaxed_remark),
+    Table("table15", "Table 15: relaxed cases, without the overlap", "The strict study’s layer and expert on the relaxed "
+          "validation half.",
+          (words("subset", "Cases", SUBSETS), quantity(), *summary()), key=("subset", "quantity")),
+    Table("table16", "Table 16: coalitions", "Experts put back together at the selected layer, validation half.",
+          (quantity(), *summary()), key=("quantity",)),
+)
+
+BEYOND = (
+    Table("active_only", "All cases, and active ones alone", "The headline counts an expert that is not routed as 0; its mean "
+          "where it is routed stands beside it.",
+          (quantity(), count("n", "n"), estimate("", "all cases"), count("active_n", "n"), estimate("active", "where active")),
+          key=("quantity",)),
+    Table("layers", "Every layer", "Block rescue on both halves; the discovery half selects.",
+          (count("layer", "layer"), count("discovery_n", "n"), estimate("discovery", "discovery"),
+           count("validation_n", "n"), estimate("validation", "validation")), key=("layer",),
+          chosen=lambda run, line: line["layer"] == run.selected_layer),
+    Table("candidates", "Candidates of the selected layer", "Its twelve most often active experts; the recurrent ones are "
+          "candidates.",
+          (words("expert", "Expert"), count("discovery_active", "active, discovery"),
+           count("validation_active", "active, validation"), value("discovery_rescue", "rescue, all cases"),
+           value("discovery_rescue_active", "rescue, where active"),
+           words("recurrent", "Candidate", {0: "no", 1: "yes"})), key=("expert",),
+          arrange=lambda run, frame: frame.sort_values(["discovery_active", "expert"], ascending=[False, True]).head(12),
+          chosen=lambda run, line: line["expert"] == run.selected_expert),
+    Table("layer_best", "Every layer’s best expert", "The best recurrent expert of each layer by the discovery half, tested on "
+          "the validation half.",
+          (site("layer", "expert"), count("discovery_active", "active"), value("discovery_rescue", "discovery"),
+           count("rescue_n", "n"), estimate("rescue", "rescue"), estimate("spec", "Spec")), key=("layer",), chosen=is_selected),
+    Table("joint", "The best pairs of all layers", "Recurrent (layer, expert) pairs by mean rescue on the discovery half; the "
+          "first is the joint selection.",
+          (site("layer", "expert"), count("discovery_active", "active"), value("discovery_rescue", "discovery"),
+           value("validation_rescue", "validation")), key=("layer", "expert"), fold=20, chosen=is_selected),
+    Table("draws", "Draws of the noise", "The same study under other draws; draw 0 is this run’s own.",
+          (count("draw", "draw"), plain("scale", "scale", 1), value("layer_rescue", "whole block"),
+           value("expert_rescue", "selected expert"), value("spec", "Spec")), key=("draw",), remark=draws_remark),
+    Table("shapley", "Shapley values", "Each routed expert’s fair share of what the clean-routed experts return together, exact "
+          "over all subsets; share: of what the coalition returns over all cases of the layer.",
+          (site("layer", "expert"), count("n", "n"), estimate("", "value, 95% interval"), plain("share", "share")),
+          key=("layer", "expert"), remark=shapley_remark, fold=16, chosen=is_selected),
+)

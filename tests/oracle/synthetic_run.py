@@ -1,18 +1,37 @@
 """Writes a sweep.h5 as the program does, from a made-up study with a known winner: input for the tests of analysis/."""
 
+import configparser
+import random
+from types import SimpleNamespace
+
 import h5py
 import numpy as np
+import pandas as pd
+
+import study_reference
 
 CONFIG = """[model]
 path = models/synthetic
 [cases]
+seed = 0
+limit = {usable}
 discovery = {discovery}
 [noise]
 scale = 3
+draws = {draws}
+scales = {scales}
 [select]
 recurrence = {recurrence}
 [controls]
 random = 3
+seed = 1000
+[scale_up]
+limit = {relaxed}
+recurrence = {relaxed_recurrence}
+[stability]
+split_seeds = 0,1,2
+thresholds = {recurrence},{usable}
+folds = 5
 [stats]
 bootstrap = 400
 sign_flips = 400
@@ -20,42 +39,73 @@ sign_flips = 400
 STATUS = ["usable", "true_not_single_token", "foil_not_single_token", "same_token", "subject_not_found",
           "clean_margin_too_small", "noise_drop_too_small"]
 SPLIT = ["none", "discovery", "validation"]
-KIND = ["block", "expert", "coalition_clean", "coalition_union"]
+KIND = ["block", "expert", "coalition_clean", "coalition_union", "subset", "equal_norm"]
+RUN = ["clean", "noised"]
+NOTHING = {"table11": "The model routes a token to more than two experts.", "table14": "No relaxed study was asked for.",
+           "table15": "No relaxed study was asked for.", "draws": "One draw of the noise.",
+           "shapley": "No subsets were asked for.", "table13": "No other scale was swept."}
+SUMMARY = ["n", "mean", "ci_low", "ci_high", "p", "positive_fraction"]
+EMPTY = {"table11": ["quantity", *SUMMARY], "table14": ["quantity", *SUMMARY], "table15": ["subset", "quantity", *SUMMARY],
+         "joint": ["layer", "expert", "discovery_active", "discovery_rescue", "validation_rescue"],
+         "shapley": ["layer", "expert", "n", "mean", "ci_low", "ci_high", "share"]}  # the columns of tables without a line
 
 
 class Synthetic:
-    """A run of `usable` cases in which expert `expert` of layer `layer` returns `effect` logits wherever it is routed."""
+    """A run of `usable` cases in which expert `expert` of layer `layer` returns `effect` logits wherever it is routed. With
+    `whole`, it was also swept under other noises, on relaxed cases, and with every subset at that layer."""
 
-    def __init__(self, layers=6, experts=8, k=4, usable=64, layer=4, expert=2, effect=1.0, seed=0, recurrence=None):
-        self.layers, self.experts, self.k, self.layer, self.expert = layers, experts, k, layer, expert
+    def __init__(self, layers=6, experts=8, k=4, usable=64, layer=4, expert=2, effect=1.0, seed=0, recurrence=None, whole=True):
+        self.layers, self.experts, self.k, self.layer, self.expert, self.whole = layers, experts, k, layer, expert, whole
         self.rng = np.random.default_rng(seed)
-        self.recurrence = usable // 4 if recurrence is None else recurrence
-        skipped = max(3, usable // 10)
-        scanned = usable + skipped
-        self.status = np.zeros(scanned, "i1")
-        self.status[self.rng.choice(scanned, skipped, replace=False)] = self.rng.integers(1, len(STATUS), skipped)
-        self.split = np.where(self.status == 0, 2, 0).astype("i1")
-        self.split[self.rng.choice(np.flatnonzero(self.status == 0), usable // 2, replace=False)] = 1
+        skipped, relaxed = max(3, usable // 10), usable // 2 if whole else 0
+        scanned = usable + skipped + relaxed
+        kept = np.sort(self.rng.choice(scanned, scanned - skipped, replace=False))
+        self.status = self.rng.integers(1, 5, scanned).astype("i1")
+        self.status[kept] = 0
+        self.status[kept[usable:]] = 5
+        self.split = halves(scanned, kept[:usable])
+        self.relaxed = halves(scanned, np.sort(self.rng.choice(kept, 2 * relaxed, replace=False)))
+        self.swept = np.flatnonzero((self.split > 0) | (self.relaxed > 0))
         self.clean = self.rng.normal(6, 2, scanned)
-        self.noised = self.clean - self.rng.gamma(4, 1, scanned)
-        self.make_rows(effect)
+        self.text = CONFIG.format(
+            usable=usable, discovery=usable // 2, recurrence=usable // 4 if recurrence is None else recurrence,
+            relaxed=2 * relaxed, relaxed_recurrence=relaxed // 2, draws=3 if whole else 1, scales="1,2" if whole else "")
+        self.sweep(effect)
 
-    def make_rows(self, effect):
-        """Routing lines and rows of every usable case; the block returns the sum of its experts, and something more."""
-        self.routing, self.rows = [], []
-        for case in np.flatnonzero(self.status == 0):
-            for layer in range(self.layers):
-                routed = {run: self.route(layer) for run in (0, 1)}
-                self.routing += [(case, layer, run, routed[run]) for run in (0, 1)]
-                union = np.union1d(routed[0], routed[1])
-                strength = np.exp(-0.5 * ((layer - self.layer) / max(1, self.layers / 8)) ** 2)
-                rescue = self.rng.normal(0.05, 0.25, self.experts) * strength
-                if layer == self.layer and self.expert in routed[0]:
-                    rescue[self.expert] += self.rng.gamma(3, effect / 3)
-                lines = [(0, -1, rescue[union].sum() + 0.1 * strength)]
-                lines += [(1, e, rescue[e]) for e in union]
-                lines += [(2, -1, rescue[routed[0]].sum()), (3, -1, rescue[union].sum())]
-                self.rows += [(case, layer, kind, e, e in routed[0], e in routed[1], value) for kind, e, value in lines]
+    def sweep(self, effect):
+        """The tables of every noise; the clean run's routing is the same under each."""
+        routed = {(case, layer): self.route(layer) for case in self.swept for layer in range(self.layers)}
+        self.own = self.tables(routed, effect, 1.0)
+        noises = [(3.0, 1, 1.0), (3.0, 2, 1.0), (1.0, 0, 0.3), (2.0, 0, 0.8)] if self.whole else []
+        self.conditions = [(scale, draw, self.tables(routed, effect, share)) for scale, draw, share in noises]
+        self.controls = self.own.rows[:0]
+        if self.whole:
+            self.controls = pd.concat([self.equal_norm(routed), self.subsets(routed)], ignore_index=True)
+
+    def tables(self, routed, effect, share):
+        """Base runs, routing and rows of every swept case; the block returns the sum of its experts, and something more."""
+        noised = self.clean[self.swept] - share * self.rng.gamma(4, 1, len(self.swept)) - 1
+        base = pd.DataFrame({"case": self.swept, "delta_clean": self.clean[self.swept], "delta_noised": noised})
+        routing, rows = [], []
+        for (case, layer), clean in routed.items():
+            moved = self.route(layer)
+            weights = [np.sort(self.rng.dirichlet(np.full(self.k, 4.0)))[::-1] for _ in RUN]
+            routing += [(case, layer, run, *experts, *weight) for run, experts, weight in zip(RUN, (clean, moved), weights)]
+            union = np.union1d(clean, moved)
+            strength = share * np.exp(-0.5 * ((layer - self.layer) / max(1, self.layers / 8)) ** 2)
+            rescue = self.rng.normal(0.05, 0.25, self.experts) * strength
+            if layer == self.layer and self.expert in clean:
+                rescue[self.expert] += self.rng.gamma(3, share * effect / 3)
+            lines = [("block", -1, rescue[union].sum() + 0.1 * strength)] + [("expert", e, rescue[e]) for e in union]
+            lines += [("coalition_clean", -1, rescue[clean].sum()), ("coalition_union", -1, rescue[union].sum())]
+            rows += [(case, layer, kind, e, 0, e in clean, e in moved, value) for kind, e, value in lines]
+        names = [f"{name}_{i}" for name in ("expert", "weight") for i in range(self.k)]
+        return SimpleNamespace(base=base, routing=pd.DataFrame(routing, columns=["case", "layer", "run", *names]),
+                               rows=self.frame_of(rows))
+
+    @staticmethod
+    def frame_of(rows):
+        return pd.DataFrame(rows, columns=["case", "layer", "kind", "expert", "members", "clean_active", "noised_active", "rescue"])
 
     def route(self, layer):
         """k different experts; the planted one in most cases of its layer."""
@@ -64,120 +114,160 @@ class Synthetic:
             routed[0] = self.expert
         return routed
 
+    def singles(self):
+        rows = self.own.rows[(self.own.rows.layer == self.layer) & (self.own.rows.kind == "expert")]
+        return dict(zip(zip(rows.case, rows.expert), rows.rescue))
+
+    def equal_norm(self, routed):
+        """Half of what the selected expert and each other one return, where both are routed: the study picks its pair."""
+        return self.frame_of([(case, self.layer, "equal_norm", e, 0, True, False, value / 2)
+                              for (case, e), value in self.singles().items()
+                              if {e, self.expert} <= set(routed[case, self.layer]) and self.split[case]])
+
+    def subsets(self, routed):
+        """Every subset of the routed experts returns its sum, and a little more for each pair in it."""
+        singles, rows = self.singles(), []
+        for case in np.flatnonzero(self.split):
+            experts = routed[case, self.layer]
+            for members in range(1, 2 ** self.k):
+                inside = [singles[case, e] for j, e in enumerate(experts) if members >> j & 1]
+                rows.append((case, self.layer, "subset", -1, members, False, False,
+                             sum(inside) + 0.02 * len(inside) * (len(inside) - 1) / 2))
+        return self.frame_of(rows)
+
+    def case_frame(self):
+        n = len(self.status)
+        words = {"relation": "P{}", "subject": "Zürich {}", "prompt": "Zürich {} <b>lies</b> & lives in",
+                 "true_text": "Österreich", "foil_text": "Milan"}
+        table = pd.DataFrame({"case_id": np.arange(n) * 7 + 1, "record": np.arange(n)})
+        for name, text in words.items():
+            table[name] = [text.format(i * i % 13 if name == "relation" else i % 5) for i in range(n)]
+        noised = self.own.base.set_index("case").delta_noised
+        return table.assign(status=pd.Categorical.from_codes(self.status, STATUS),
+                            split=pd.Categorical.from_codes(self.split, SPLIT),
+                            relaxed_split=pd.Categorical.from_codes(self.relaxed, SPLIT), delta_clean=self.clean,
+                            delta_noised=noised.reindex(range(n)).fillna(0).to_numpy())
+
     def write(self, folder, *, selected=True, note="", model_type="qwen3_moe", without=()):
         """Writes folder/sweep.h5; `selected` = False: a run in which no expert recurs. `without`: groups to leave out."""
         folder.mkdir(parents=True, exist_ok=True)
         with h5py.File(folder / "sweep.h5", "w", libver="latest") as file:
             self.write_meta(file, model_type)
-            self.write_tables(file)
-            self.write_results(file.create_group("results"), selected, note)
+            cases = self.case_frame()
+            self.write_cases(file, cases)
+            self.write_sweep(file, self.own)
+            frame(file, "controls", self.controls)
+            conditions = file.create_group("conditions")
+            for i, (scale, draw, tables) in enumerate(self.conditions):
+                group = conditions.create_group(f"{i:02}")
+                group.attrs["scale"], group.attrs["draw"] = scale, draw
+                self.write_sweep(group, tables)
+            self.write_results(file.create_group("results"), cases, selected, note)
             for group in without:
                 del file[group]
         return folder
 
+    def geometry(self):
+        return {"num_hidden_layers": self.layers, "num_experts": self.experts, "num_experts_per_tok": self.k}
+
     def write_meta(self, file, model_type):
-        config = CONFIG.format(discovery=(self.split == 1).sum(), recurrence=self.recurrence)
-        attributes(file.create_group("meta"), {
-            "version": "0.1.0", "precision": "fp32", "model_type": model_type, "num_hidden_layers": self.layers,
-            "hidden_size": 96, "num_experts": self.experts, "num_experts_per_tok": self.k, "vocab_size": 3072,
-            "weights_sha256": "a" * 64, "tokenizer_sha256": "b" * 64, "facts_sha256": "c" * 64, "config": config,
+        attributes(file.create_group("meta"), self.geometry() | {
+            "version": "0.1.0", "precision": "fp32", "model_type": model_type, "hidden_size": 96, "vocab_size": 3072,
+            "weights_sha256": "a" * 64, "tokenizer_sha256": "b" * 64, "facts_sha256": "c" * 64, "config": self.text,
             "sigma": "0.0613", "bos": "no"})
         attributes(file.create_group("provenance"), {"ranks": 2})
 
-    def write_tables(self, file):
-        n = len(self.status)
-        cases = file.create_group("cases")
-        column(cases, "case_id", np.arange(n, dtype="i8") * 7 + 1)
-        column(cases, "record", np.arange(n, dtype="i4"))
-        for name, words in (("relation", "P{}"), ("subject", "Zürich {}"), ("prompt", "Zürich {} <b>lies</b> & lives in"),
-                            ("true_text", "Österreich"), ("foil_text", "Milan")):
-            texts(cases, name, [words.format(i % 5) for i in range(n)])
-        column(cases, "status", self.status, names=STATUS)
-        column(cases, "split", self.split, names=SPLIT)
-        lengths = 5 + np.arange(n) % 4
-        column(cases, "token_begin", np.concatenate([[0], np.cumsum(lengths)]).astype("i8"))
-        column(cases, "token_ids", np.arange(lengths.sum(), dtype="i4") % 3072)
+    def write_cases(self, file, cases):
+        group = frame(file, "cases", cases)
+        lengths = 5 + np.arange(len(cases)) % 4
+        column(group, "token_begin", np.concatenate([[0], np.cumsum(lengths)]))
+        column(group, "token_ids", np.arange(lengths.sum(), dtype="i4") % 3072)
         for name in ("subject_begin", "subject_end", "true_id", "foil_id"):
-            column(cases, name, np.arange(n, dtype="i4"))
-        column(cases, "delta_clean", self.clean, unit="logit")
-        column(cases, "delta_noised", self.noised, unit="logit")
+            column(group, name, np.arange(len(cases), dtype="i4"))
 
-        routing = file.create_group("routing")
-        column(routing, "case", [r[0] for r in self.routing], "i4")
-        column(routing, "layer", [r[1] for r in self.routing], "i4")
-        column(routing, "run", [r[2] for r in self.routing], "i1", names=["clean", "noised"])
-        column(routing, "expert", np.array([r[3] for r in self.routing]), "i4")
-        for name in ("weight", "contribution_norm"):
-            column(routing, name, np.full((len(self.routing), self.k), 1 / self.k), "f4")
-        column(routing, "gap", np.ones(len(self.routing)), "f4")
+    def write_sweep(self, file, tables):
+        frame(file, "base", tables.base)
+        group = frame(file, "routing", tables.routing[["case", "layer", "run"]].assign(gap=1.0))
+        for name in ("expert", "weight"):
+            column(group, name, tables.routing.filter(like=name + "_").to_numpy())
+        frame(file, "rows", tables.rows.assign(scale=1.0, patch_norm=1.0, delta=0.0))
 
-        rows = file.create_group("rows")
-        for i, (name, dtype) in enumerate([("case", "i4"), ("layer", "i4"), ("kind", "i1"), ("expert", "i4"),
-                                           ("clean_active", "i1"), ("noised_active", "i1"), ("rescue", "f8")]):
-            column(rows, name, [r[i] for r in self.rows], dtype, names=KIND if name == "kind" else None)
-        column(rows, "scale", np.ones(len(self.rows)), "f4")
-        column(rows, "patch_norm", np.ones(len(self.rows)), "f4")
-        column(rows, "delta", rows["rescue"][:] + self.noised[rows["case"][:]], "f8")
+    def write_results(self, results, cases, selected, note):
+        config = configparser.ConfigParser()
+        config.read_string(self.text)
+        joined = {part: pd.concat([getattr(tables, part).assign(noise_scale=scale, draw=draw)
+                                   for scale, draw, tables in self.conditions]
+                                  or [getattr(self.own, part)[:0].assign(noise_scale=0.0, draw=0)])
+                  for part in ("base", "routing", "rows")}
+        study = study_reference.Study(SimpleNamespace(
+            cases=cases, controls=self.controls, conditions=SimpleNamespace(**joined), config=config,
+            number=self.geometry().get, **vars(self.own)))
+        expert = study.expert if selected else -1
+        attributes(results.create_group("summary"), {
+            "meaning": "What was selected", "selected_layer": study.layer, "selected_expert": expert,
+            "selected_by_active_mean": expert, "discovery_cases": len(study.discovery),
+            "validation_cases": len(study.validation), "note": note, "rule_layer": "Layer: the highest mean block rescue.",
+            "rule_spec": "Spec: a difference."})
+        self.write_plain_tables(results, study, selected)
+        for name in study_reference.TABLES:
+            table = pd.DataFrame(getattr(study, name)())
+            if name == "table7":
+                table = table.assign(ci_low=table.value - 0.1, ci_high=table.value + 0.1)
+            if not selected and name not in ("layers", "table1", "table4", "table6"):
+                table = table[:0]
+            if name == "table1":
+                table.insert(1, "meaning", [f"what {line} is" for line in table["name"]])
+                if not selected:  # nothing but the block has a mean
+                    table.loc[1:, "n"], table.loc[1:, "mean":] = 0, np.nan
+            if not self.whole and name in ("table13", "draws"):
+                table = table[:2]
+            group = frame(results, name, table if len(table.columns) else pd.DataFrame(columns=EMPTY[name]))
+            if len(table) == 0 or not self.whole and name in NOTHING:
+                attributes(group, {"note": NOTHING.get(name, "No expert is selected.")})
+            if name == "table14" and len(table):
+                attributes(group, {"discovery_active": 20, "discovery_cases": 32, "layer": study.layer, "expert": expert})
+            if name == "draws" and len(table) > 1:
+                attributes(group, {f"{quantity}_{of}": table[quantity].std() / (1 if of == "sd" else len(table) ** 0.5)
+                                   for quantity in ("layer_rescue", "expert_rescue", "spec") for of in ("sd", "se")})
+            if name == "shapley":
+                attributes(group, {"largest_residual": 4e-16})
 
-    def write_results(self, results, selected, note):
-        rescue = {(case, layer, kind, e): value for case, layer, kind, e, clean, _, value in self.rows if kind != 1 or clean}
-        routed = {(case, layer): e for case, layer, run, e in self.routing if run == 0}
-        half = {name: np.flatnonzero(self.split == i) for i, name in enumerate(SPLIT)}
-        usable = np.flatnonzero(self.split)
-        expert = self.expert if selected else -1
-        summary = results.create_group("summary")
-        attributes(summary, {"meaning": "What was selected", "selected_layer": self.layer, "selected_expert": expert,
-                             "selected_by_active_mean": expert, "discovery_cases": len(half["discovery"]),
-                             "validation_cases": len(half["validation"]), "note": note,
-                             "rule_layer": "Layer: the highest mean block rescue.", "rule_spec": "Spec: a difference."})
-
-        layers = results.create_group("layers")
-        column(layers, "layer", np.arange(self.layers), "i4")
-        for name in ("discovery", "validation"):
-            summaries(layers, name + "_", [[rescue[c, layer, 0, -1] for c in half[name]] for layer in range(self.layers)])
-
-        active = {name: np.array([sum(e in routed[c, self.layer] for c in half[name]) for e in range(self.experts)])
-                  for name in ("discovery", "validation")}
-        total = np.array([sum(rescue.get((c, self.layer, 1, e), 0) for c in half["discovery"]) for e in range(self.experts)])
-        candidates = results.create_group("candidates")
-        column(candidates, "expert", np.arange(self.experts), "i4")
-        column(candidates, "discovery_active", active["discovery"], "i4")
-        column(candidates, "validation_active", active["validation"], "i4")
-        column(candidates, "discovery_rescue", total / len(half["discovery"]), "f8")
+    def write_plain_tables(self, results, study, selected):
+        """Those that the reference does not have: per expert and per case."""
+        sweep, layer, expert = study.sweep, study.layer, study.expert
+        active = {half: [len(study.active(getattr(study, half), layer, e)) for e in range(self.experts)]
+                  for half in ("discovery", "validation")}
+        rescue = np.array([np.mean(study.rescues(study.discovery, layer, e)) for e in range(self.experts)])
         with np.errstate(invalid="ignore"):
-            column(candidates, "discovery_rescue_active", total / active["discovery"], "f8")
-        column(candidates, "recurrent", (active["discovery"] >= self.recurrence) & selected, "i1")
+            among = rescue * len(study.discovery) / np.array(active["discovery"])
+        frame(results, "candidates", pd.DataFrame({
+            "expert": range(self.experts), "discovery_active": active["discovery"], "validation_active": active["validation"],
+            "discovery_rescue": rescue, "discovery_rescue_active": among,
+            "recurrent": (np.array(active["discovery"]) >= study.recurrence) & selected}))
+        heatmap = frame(results, "heatmap", pd.DataFrame({"layer": range(self.layers)}))
+        column(heatmap, "mean_rescue", [[np.mean(study.rescues(study.all, at, e)) for e in range(self.experts)]
+                                        for at in range(self.layers)])
+        column(heatmap, "active", [[len(study.active(study.all, at, e)) for e in range(self.experts)]
+                                   for at in range(self.layers)])
+        cases = study.validation
+        alone = np.array(study.rescues(cases, layer, expert)) if selected else np.full(len(cases), np.nan)
+        spec = np.array(study.specs(cases, layer, expert)) if selected else np.full(len(cases), np.nan)
+        frame(results, "validation", pd.DataFrame({
+            "case": cases, "active": [expert in sweep.routed[case, layer][0] for case in cases],
+            "block_rescue": study.blocks(cases, layer), "expert_rescue": alone,
+            "controls": [len(study.controls(case, layer, expert)) for case in cases], "control_mean": alone - spec,
+            "spec": spec}))
+        frame(results, "table2", pd.DataFrame({"item": ["Record order", "Cases"], "setting": ["shuffled with seed 0",
+                                                                                           f"{len(study.all)} cases"]}))
 
-        shape = [[(layer, e) for e in range(self.experts)] for layer in range(self.layers)]
-        heatmap = results.create_group("heatmap")
-        column(heatmap, "layer", np.arange(self.layers), "i4")
-        column(heatmap, "mean_rescue", [[np.mean([rescue.get((c, layer, 1, e), 0) for c in usable]) for layer, e in line]
-                                        for line in shape], "f8")
-        column(heatmap, "active", [[sum(e in routed[c, layer] for c in usable) for layer, e in line] for line in shape], "i4")
 
-        lines = {name: [] for name in ("case", "active", "block_rescue", "expert_rescue", "controls", "control_mean", "spec")}
-        for case in half["validation"]:
-            others = [e for e in sorted(routed[case, self.layer]) if e != expert][:3]
-            control = np.mean([rescue[case, self.layer, 1, e] for e in others]) if others and selected else np.nan
-            alone = rescue.get((case, self.layer, 1, expert), 0.0) if selected else np.nan
-            for name, value in zip(lines, (case, expert in routed[case, self.layer], rescue[case, self.layer, 0, -1], alone,
-                                           len(others) * selected, control, alone - control)):
-                lines[name].append(value)
-        validation = results.create_group("validation")
-        for name, dtype in zip(lines, ("i4", "i1", "f8", "f8", "i1", "f8", "f8")):
-            column(validation, name, lines[name], dtype)
-        self.write_table1(results.create_group("table1"), {name: np.array(values, float) for name, values in lines.items()},
-                          [[rescue[c, self.layer, kind, -1] for c in half["validation"]] for kind in (2, 3)])
-
-    @staticmethod
-    def write_table1(table, lines, coalitions):
-        where = lines["active"] == 1
-        quantities = {"layer_rescue": lines["block_rescue"], "expert_rescue": lines["expert_rescue"], "spec": lines["spec"],
-                      "expert_rescue_active": lines["expert_rescue"][where], "spec_active": lines["spec"][where],
-                      "control_mean": lines["control_mean"], "coalition_clean": coalitions[0], "coalition_union": coalitions[1]}
-        texts(table, "name", list(quantities))
-        texts(table, "meaning", [f"what {name} is" for name in quantities])
-        summaries(table, "", [np.array(v)[np.isfinite(v)] for v in quantities.values()])
+def halves(scanned, cases):
+    """The split as the program makes it: a fresh shuffle, the first half is discovery."""
+    order = cases.tolist()
+    random.Random(0).shuffle(order)
+    split = np.zeros(scanned, "i1")
+    split[order[: len(order) // 2]], split[order[len(order) // 2:]] = 1, 2
+    return split
 
 
 def attributes(group, values):
@@ -185,30 +275,31 @@ def attributes(group, values):
         group.attrs.create(name, str(value), dtype=h5py.string_dtype(length=max(1, len(str(value).encode()))))
 
 
-def column(group, name, values, dtype=None, unit="", names=None):
-    values = np.asarray(values, dtype)
+def frame(parent, name, table):
+    """A group with a dataset per column of `table`."""
+    group = parent.create_group(name)
+    for key in table:
+        if key in ("kind", "run"):
+            codes = table[key].map((KIND if key == "kind" else RUN).index)
+            column(group, key, np.asarray(codes, "i1"), names=KIND if key == "kind" else RUN)
+        elif isinstance(table[key].dtype, pd.CategoricalDtype):
+            column(group, key, table[key].cat.codes.to_numpy(), names=list(table[key].cat.categories))
+        elif pd.api.types.is_numeric_dtype(table[key]):
+            column(group, key, table[key])
+        else:
+            texts(group, key, table[key])
+    return group
+
+
+def column(group, name, values, names=None):
+    values = np.asarray(values)
+    if values.dtype == bool:
+        values = values.astype("i1")
     dtype = h5py.enum_dtype({n: i for i, n in enumerate(names)}, basetype="i1") if names else values.dtype
     dataset = group.create_dataset(name, data=values, dtype=dtype)
-    dataset.attrs["unit"], dataset.attrs["meaning"] = unit, name
+    dataset.attrs["unit"], dataset.attrs["meaning"] = "", name
 
 
 def texts(group, name, values):
-    data = [v.encode() for v in values]
+    data = [value.encode() for value in values]
     group.create_dataset(name, data=np.array(data, dtype=h5py.string_dtype(length=max(map(len, data), default=1))))
-
-
-def summaries(group, prefix, samples):
-    """n, mean, interval, p and positive fraction of each sample, as NaN where it is empty."""
-    rng = np.random.default_rng(1)
-    numbers = []
-    for values in map(np.asarray, samples):
-        if len(values) == 0:
-            numbers.append([np.nan] * 5)
-            continue
-        means = values[rng.integers(0, len(values), (400, len(values)))].mean(axis=1)
-        flipped = np.abs((values * rng.choice([-1, 1], (400, len(values)))).mean(axis=1))
-        numbers.append([values.mean(), *np.quantile(means, [0.025, 0.975]),
-                        (1 + (flipped >= abs(values.mean())).sum()) / 401, (values > 0).mean()])
-    column(group, prefix + "n", [len(v) for v in samples], "i8")
-    for i, name in enumerate(("mean", "ci_low", "ci_high", "p", "positive_fraction")):
-        column(group, prefix + name, [line[i] for line in numbers], "f8")
