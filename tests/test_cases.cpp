@@ -95,10 +95,20 @@ std::vector<Case> usable_cases(std::size_t n) {
     return cases;
 }
 
-std::vector<std::int64_t> case_ids(const std::vector<Case>& cases, const std::vector<std::size_t>& order,
-                                   std::size_t begin, std::size_t end) {
+using Indices = std::vector<std::int32_t>;
+
+/// A study of so many cases, so many of them for discovery.
+Config halves(std::int64_t limit, std::int64_t discovery) {
+    Config config;
+    config.cases.limit = limit;
+    config.cases.discovery = discovery;
+    return config;
+}
+
+std::vector<std::int64_t> case_ids(const std::vector<Case>& cases, const Indices& order, std::size_t begin,
+                                   std::size_t end) {
     std::vector<std::int64_t> ids;
-    for (std::size_t i = begin; i < end; i++) ids.push_back(cases[order[i]].fact.case_id);
+    for (std::size_t i = begin; i < end; i++) ids.push_back(cases[static_cast<std::size_t>(order[i])].fact.case_id);
     return ids;
 }
 
@@ -194,19 +204,91 @@ TEST_CASE("margins are least values, -inf switches one off, NaN passes none") {
     CHECK(judge_margins(rules, 1.0, nan) == Status::noise_drop_too_small);
 }
 
-TEST_CASE("only usable cases are split, the first of the shuffle into discovery") {
-    std::vector<Case> cases = usable_cases(8);
+TEST_CASE("only the study's cases are split, the first of the shuffle into discovery") {
+    std::vector<Case> cases = usable_cases(9);
     cases[2].status = Status::noise_drop_too_small;
-    cases[2].split = Split::discovery;  // left over from another split
-    split_cases(cases, 0, 3);
-    std::vector<std::size_t> expected = {0, 1, 3, 4, 5, 6, 7};
+    cases[2].split = cases[2].relaxed_split = Split::discovery;  // left over from another split
+    Config config = halves(8, 3);
+    config.cases.limit = 7;  // the last one was scanned for the relaxed study
+    split_cases(config, cases);
+    const Indices members = {0, 1, 3, 4, 5, 6, 7}, order = split_order(members, 0);
+    CHECK(study_cases(config, cases) == members);
+    Indices expected = members;
     PythonRandom(0).shuffle(expected);
-    CHECK(split_order(cases, 0) == expected);
+    CHECK(order == expected);
     CHECK(cases[2].split == Split::none);
-    for (std::size_t i = 0; i < expected.size(); i++)
-        CHECK(cases[expected[i]].split == (i < 3 ? Split::discovery : Split::validation));
-    split_cases(cases, 0, 100);  // fewer cases than wanted: nothing is left to validate
-    CHECK(std::ranges::count(cases, Split::discovery, &Case::split) == 7);
+    CHECK(cases[8].split == Split::none);
+    for (std::size_t i = 0; i < order.size(); i++)
+        CHECK(cases[static_cast<std::size_t>(order[i])].split == (i < 3 ? Split::discovery : Split::validation));
+    CHECK(std::ranges::count(cases, Split::none, &Case::relaxed_split) == 9);  // no relaxed study was asked for
+
+    split_cases(halves(0, 100), cases);  // fewer cases than wanted: nothing is left to validate
+    CHECK(std::ranges::count(cases, Split::discovery, &Case::split) == 8);
+    config.cases.seed = 5;
+    split_cases(config, cases);
+    CHECK(cases[static_cast<std::size_t>(split_order(members, 5)[0])].split == Split::discovery);
+    CHECK(split_order(members, 5) != order);
+    CHECK(split_order({}, 0).empty());
+}
+
+TEST_CASE("a study has the first usable cases, as many as it asks for") {
+    std::vector<Case> cases = usable_cases(5);
+    cases[1].status = Status::same_token;
+    cases[3].status = Status::clean_margin_too_small;
+    CHECK(study_cases(halves(0, 1), cases) == Indices{0, 2, 4});
+    CHECK(study_cases(halves(2, 1), cases) == Indices{0, 2});
+    CHECK(study_cases(halves(9, 1), cases) == Indices{0, 2, 4});
+    CHECK(study_cases(halves(9, 1), {}).empty());
+}
+
+TEST_CASE("the relaxed study judges every case that was run by its own filters") {
+    // strict; too little margin, drop, or both; never run; hardly any drop
+    std::vector<Case> cases = usable_cases(6);
+    const double clean[] = {2.0, 0.5, 3.0, 0.4, 9.0, 5.0}, noised[] = {1.0, 0.0, 2.75, 0.4, 0.0, 4.9};
+    for (std::size_t i = 0; i < cases.size(); i++) {
+        cases[i].delta_clean = clean[i];
+        cases[i].delta_noised = noised[i];
+        cases[i].status = judge_margins(Config::Cases{}, clean[i], noised[i]);
+    }
+    cases[4].status = Status::subject_not_found;
+    REQUIRE(study_cases({}, cases) == Indices{0});
+
+    Config config;
+    CHECK(relaxed_cases(config, cases).empty());  // scale_up.limit = 0
+    config.scale_up.limit = 100;
+    CHECK(relaxed_cases(config, cases) == Indices{0, 1, 2});
+    config.scale_up.limit = 2;
+    CHECK(relaxed_cases(config, cases) == Indices{0, 1});
+    config.scale_up.clean_margin = 2.5;  // stricter than the study: then the two differ both ways
+    CHECK(relaxed_cases(config, cases) == Indices{2});
+    CHECK(swept_cases(config, cases) == Indices{0, 2});
+    config.scale_up.limit = 0;
+    CHECK(swept_cases(config, cases) == Indices{0});
+}
+
+TEST_CASE("the relaxed study is split by itself") {
+    std::vector<Case> cases = usable_cases(20);
+    for (std::size_t i = 0; i < cases.size(); i++) {
+        cases[i].delta_clean = 3;
+        cases[i].status = i % 3 ? Status::usable : Status::clean_margin_too_small;
+    }
+    Config config = halves(8, 4);
+    config.cases.seed = 3;
+    config.scale_up.limit = 15;
+    config.scale_up.discovery = 6;
+    split_cases(config, cases);
+    const Indices strict = split_order(study_cases(config, cases), 3),
+                  relaxed = split_order(relaxed_cases(config, cases), 3);
+    REQUIRE(strict.size() == 8);
+    REQUIRE(relaxed.size() == 15);
+    CHECK(swept_cases(config, cases).size() == 15);
+    for (std::size_t i = 0; i < strict.size(); i++)
+        CHECK(cases[static_cast<std::size_t>(strict[i])].split == (i < 4 ? Split::discovery : Split::validation));
+    for (std::size_t i = 0; i < relaxed.size(); i++)
+        CHECK(cases[static_cast<std::size_t>(relaxed[i])].relaxed_split ==
+              (i < 6 ? Split::discovery : Split::validation));
+    CHECK(std::ranges::count(cases, Split::none, &Case::split) == 12);
+    CHECK(std::ranges::count(cases, Split::none, &Case::relaxed_split) == 5);
 }
 
 TEST_CASE("CounterFact on the real tokenizers: the single-token counts and the paper's split") {
@@ -250,8 +332,8 @@ TEST_CASE("CounterFact on the real tokenizers: the single-token counts and the p
     CHECK(without_subject == 0);
     REQUIRE(std::ranges::count(kept, Status::usable, &Case::status) == 256);
 
-    split_cases(kept, 0, 128);
-    const std::vector<std::size_t> order = split_order(kept, 0);
+    split_cases(halves(256, 128), kept);
+    const Indices order = split_order(study_cases(halves(256, 128), kept), 0);
     CHECK(case_ids(kept, order, 0, 128) == discovery);
     CHECK(case_ids(kept, order, 128, 256) == validation);
     CHECK(std::ranges::count(kept, Split::discovery, &Case::split) == 128);
