@@ -48,6 +48,11 @@ std::vector<std::int8_t> random_signs(std::int64_t seed, std::int64_t sample, st
 /// NaN without values or resamples.
 Interval bootstrap_mean(std::span<const double> values, const StatsRules& rules);
 
+/// The same quantiles of mean(numerator) / mean(denominator), both over the cases of the same resample: columns of equal
+/// length, a line per case. Resamples whose denominator is 0 are left out; NaN where none remains.
+Interval bootstrap_ratio(std::span<const double> numerator, std::span<const double> denominator,
+                         const StatsRules& rules);
+
 /// Two-sided sign-flip test of mean = 0: share of |mean of randomly signed values| >= |mean|, (1 + b) / (1 + B).
 /// Sums that differ by rounding alone (1e-12 of the sum of magnitudes) count as equal. NaN without values.
 double sign_flip_p(std::span<const double> values, const StatsRules& rules);

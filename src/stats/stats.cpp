@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 namespace moesweep {
 namespace {
@@ -61,6 +62,13 @@ double quantile(std::span<const double> sorted, double q) {
     return t < 0.5 ? a + (b - a) * t : b - (b - a) * (1 - t);
 }
 
+/// NaN without values.
+Interval percentile_interval(std::vector<double> values) {
+    if (values.empty()) return {nan, nan};
+    std::sort(values.begin(), values.end());
+    return {quantile(values, 0.025), quantile(values, 0.975)};
+}
+
 }  // namespace
 
 double mean(std::span<const double> values) {
@@ -97,8 +105,24 @@ Interval bootstrap_mean(std::span<const double> values, const StatsRules& rules)
         for (std::uint32_t j = 0; j < n; ++j) sum += values[words.below(n)];
         means[sample] = sum / n;
     }
-    std::sort(means.begin(), means.end());
-    return {quantile(means, 0.025), quantile(means, 0.975)};
+    return percentile_interval(std::move(means));
+}
+
+Interval bootstrap_ratio(std::span<const double> numerator, std::span<const double> denominator,
+                         const StatsRules& rules) {
+    const auto n = static_cast<std::uint32_t>(numerator.size());
+    std::vector<double> ratios;
+    for (std::int64_t sample = 0; n > 0 && sample < rules.bootstrap; ++sample) {
+        Words words(rules.seed, Purpose::bootstrap, sample);
+        double above = 0, below = 0;
+        for (std::uint32_t j = 0; j < n; ++j) {
+            const auto index = words.below(n);
+            above += numerator[index];
+            below += denominator[index];
+        }
+        if (below != 0) ratios.push_back(above / below);
+    }
+    return percentile_interval(std::move(ratios));
 }
 
 double sign_flip_p(std::span<const double> values, const StatsRules& rules) {

@@ -37,4 +37,35 @@ ResultTable table1(const Run&, const Study& study) {
     return table;
 }
 
+ResultTable table16(const Run& run, const Study& study) {
+    ResultTable table{"table16",
+                      "Coalitions of the selected layer's experts beside its block and its selected expert; validation "
+                      "cases (eq. 14-15)",
+                      {},
+                      {}};
+    std::vector<Quantity> lines;
+    const auto add = [&](const char* quantity, const std::vector<double>& values, const char* missing) {
+        const Summary summary = summarize_known(run, values);
+        if (summary.n > 0) {
+            lines.push_back({quantity, summary});
+        } else {
+            add_note(table, missing);
+        }
+    };
+    if (!note_no_layer(table, study)) {
+        const auto& cases = study.validation;
+        const auto rows = [&](Kind kind) {
+            return values_of(cases.case_index, [&](std::int32_t case_index) {
+                return run.sweep.rescue(case_index, study.selected.layer, kind);
+            });
+        };
+        add("clean_topk", rows(Kind::coalition_clean), "No rows of the clean top-k coalition.");
+        add("routing_union", rows(Kind::coalition_union), "No rows of the routing-union coalition.");
+        add("block", cases.block_rescue, "No validation case has a block row.");
+        add("expert", cases.expert_rescue, "No expert was tested.");
+    }
+    add_quantities(table, lines);
+    return table;
+}
+
 }  // namespace moesweep

@@ -7,9 +7,12 @@ namespace moesweep {
 std::vector<ResultTable> result_tables(const Run& run, const Study& study) {
     using Maker = ResultTable (*)(const Run&, const Study&);
     static constexpr Maker makers[] = {
-        summary_table, layers_table, candidates_table, heatmap_table, validation_table, table1,
-        table9,        table11,      table13,          draws_table,   table14,          table15,
-        shapley_table,
+        // clang-format off
+        summary_table, layers_table, candidates_table, heatmap_table, validation_table,
+        table1, table2, table3, table4, table5, table6, table7, table8, table9, table10, table11,
+        table12, relation_folds_table, table13, draws_table, table14, table15, table16,
+        layer_best_table, joint_table, shapley_table,
+        // clang-format on
     };
     std::vector<ResultTable> tables;
     for (const Maker make : makers) tables.push_back(make(run, study));
