@@ -1,75 +1,9 @@
 // The layer pass against one naive forward per patch, and the promise that company changes no bit.
-#include "moesweep/layer_pass.h"
-
-#include <algorithm>
-#include <random>
-
-#include "catch_beside_torch.h"
-#include "naive.h"
-#include "support.h"
-#include "tiny_model.h"
+#include "pass_fixture.h"
 
 using namespace moesweep;
 
 namespace {
-
-/// Cases of different lengths; subjects at the start, in the middle and at the very end.
-std::vector<Case> make_cases(int vocabulary, std::size_t count, unsigned seed) {
-    std::mt19937 random(seed);
-    std::vector<Case> cases(count);
-    for (std::size_t i = 0; i < count; ++i) {
-        const int length = 1 + static_cast<int>(i * 5 % 23);
-        for (int t = 0; t < length; ++t)
-            cases[i].tokens.push_back(static_cast<int>(random() % static_cast<unsigned>(vocabulary)));
-        cases[i].subject_begin = static_cast<int>(i) % length;
-        cases[i].subject_end = std::min(length, cases[i].subject_begin + 1 + static_cast<int>(i % 3));
-        cases[i].true_id = static_cast<int>(i) % vocabulary;
-        cases[i].foil_id = static_cast<int>(i + 7) % vocabulary;
-        cases[i].fact.case_id = static_cast<std::int64_t>(100 + i);
-    }
-    return cases;
-}
-
-struct Fixture {
-    Scratch scratch;
-    TinyModel model;
-    Weights weights;
-    std::vector<Case> cases;
-    std::vector<PassCase> pass_cases;
-    PassPlan plan;
-
-    Fixture(const Json& json, Precision precision, std::size_t count)
-        : model(write_tiny_model(scratch.folder(), json, 11)),
-          weights(scratch.folder(), model.config, precision),
-          cases(make_cases(static_cast<int>(model.config.vocab_size), count, 5)) {
-        at::set_num_threads(1);
-        for (std::size_t i = 0; i < count; ++i)
-            pass_cases.push_back({&cases[i], static_cast<std::int32_t>(i),
-                                  subject_noise(cases[i].subject_end - cases[i].subject_begin, model.config.hidden_size,
-                                                0.8, cases[i].fact.case_id)});
-        plan.patched.assign(model.config.is_moe.begin(), model.config.is_moe.end());
-    }
-    PassResult run(std::span<const PassCase> some) const { return run_pass(model.config, weights, some, plan); }
-};
-
-/// Embeddings of a case's run.
-std::vector<naive::Vector> embeddings(const Fixture& f, std::size_t i, bool noised) {
-    std::vector<naive::Vector> all;
-    const Case& c = f.cases[i];
-    for (std::size_t t = 0; t < c.tokens.size(); ++t) {
-        all.push_back(naive::embedding(f.model, c.tokens[t]));
-        const auto place = static_cast<std::int64_t>(t) - c.subject_begin;
-        if (!noised || place < 0 || static_cast<int>(t) >= c.subject_end) continue;
-        const at::Tensor row = f.pass_cases[i].noise[place];
-        for (std::size_t d = 0; d < all.back().size(); ++d) all.back()[d] += row.data_ptr<float>()[d];
-    }
-    return all;
-}
-
-naive::Vector contribution(const naive::Block& block, int expert, std::size_t D) {
-    const auto at = block.contributions.find(expert);
-    return at == block.contributions.end() ? naive::Vector(D) : at->second;
-}
 
 /// The patched MoE output that a row stands for, from the naive base runs.
 naive::Vector patched_output(const RowTable& rows, std::size_t row, const naive::Block& clean,
@@ -236,12 +170,13 @@ TEST_CASE("a case has the same bits in any company", "[layer_pass]") {
         CHECK(other.tables.routing.gap == all.tables.routing.gap);
     }
     SECTION("without rows, and with rows of some layers alone") {
-        f.plan.patched.assign(f.plan.patched.size(), false);
+        const SitePlan whole = f.plan.sites[2];
+        f.plan.sites.assign(f.plan.sites.size(), {});
         const auto base = f.run(f.pass_cases);
         CHECK(base.delta_clean == all.delta_clean);
         CHECK(base.delta_noised == all.delta_noised);
         CHECK(base.tables.rows.size() == 0);
-        f.plan.patched[2] = true;
+        f.plan.sites[2] = whole;
         const auto some = f.run(std::span(f.pass_cases).first(9));
         std::vector<double> expected;
         for (std::size_t row = 0; row < all.tables.rows.size(); ++row)
