@@ -4,7 +4,7 @@
 //     identity.ini    the keys that may not (is_identity) and the SHA-256 of weights, tokenizer and facts, one
 //                     `key = value` a line; its own SHA-256 stands as attribute "identity" in cases.h5 and every unit
 //     cases.h5        the finished scan: /meta and /cases
-//     units/NNNNNN.h5 attributes unit, series, case_begin, case_end; /base, /routing, /rows, /vectors of one block of cases
+//     units/NNNNNN.h5 one block of cases: attributes series, unit, case_begin, case_end; /base, /routing, /rows, /vectors
 //     units/<name>/   the same of another series: cases under another noise, or with other rows
 //     sweep.h5        the merged file that people read
 //
@@ -46,9 +46,9 @@ class Store {
     const std::string& series_name() const { return series_; }  ///< "" of the primary one
 
     /// Opens the folder for this configuration, creating it with its config.ini when it is new, and removes what killed
-    /// attempts left half-written, in every series. One process calls it, before any other uses the store. Error(other_run) names the
-    /// first identity key that differs, with the old and the new value (also weights, tokenizer, facts); Error(io) when
-    /// the folder cannot be written.
+    /// attempts left half-written, in every series. One process calls it, before any other uses the store.
+    /// Error(other_run) names the first identity key that differs, with the old and the new value (also weights,
+    /// tokenizer, facts); Error(io) when the folder cannot be written.
     void open(const Config& config, const Identity& identity) const;
 
     /// The finished scan, or nothing if there is none yet. Error(data) if it is damaged or belongs to another run.

@@ -257,7 +257,8 @@ RunTables read_sweep(const std::filesystem::path& path) {
     run.sweep = read_tables(root, 0, n_cases);
     read_table(open_group(root, "controls"), run.controls);
     const Node conditions = open_group(root, "conditions");
-    for (std::size_t n = 0; n < names(conditions).size(); ++n) {
+    const std::size_t n_conditions = names(conditions).size();
+    for (std::size_t n = 0; n < n_conditions; ++n) {
         const Node group = open_group(conditions, condition_name(n));
         run.conditions.push_back({read_real_attribute(group, "scale"),
                                   static_cast<std::int32_t>(read_number_attribute(group, "draw")),
