@@ -48,7 +48,7 @@ std::vector<std::int32_t> usable_cases(const std::vector<Case>& cases);
 std::int64_t unit_count(const Config& config, const std::vector<Case>& cases);
 
 /// Computes and commits every unit that is not there yet, dealt out to the ranks. False if a rank was asked to stop first.
-/// Throws on the rank that fails, alone.
+/// A rank that fails lets the others finish their shares, which are committed; then all throw its error.
 bool sweep_units(const Config& config, const Inputs& inputs, const std::vector<Case>& cases, const Store& store,
                  const Comm& comm, Progress& progress);
 

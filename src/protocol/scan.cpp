@@ -9,12 +9,12 @@ namespace {
 constexpr std::size_t most_per_pass = 128;  // candidates a rank takes at a time: bounds its memory
 
 /// Refuses what the model cannot run, by name.
-void check_length(const Case& candidate, const ModelConfig& model) {
+void check_length(const Config& config, const Case& candidate, const ModelConfig& model) {
     const auto length = static_cast<std::int64_t>(candidate.tokens.size());
     if (model.sliding_window > 0 && length > model.sliding_window)
         fail(Exit::data,
-             "case {}: prompt of {} tokens is longer than the model's sliding_window {}, which is not supported",
-             candidate.fact.case_id, length, model.sliding_window);
+             "{}/config.json: sliding_window: {} is shorter than the {} tokens of case {}, which is not supported",
+             config.model.path, model.sliding_window, length, candidate.fact.case_id);
 }
 
 /// Candidates for the next round: cases from `position` on until `wanted` of them need a run.
@@ -23,10 +23,22 @@ std::vector<Case> next_round(const Config& config, const Inputs& inputs, std::si
     for (std::size_t to_run = 0; position < inputs.order.size() && to_run < wanted; ++position) {
         const std::size_t record = inputs.order[position];
         round.push_back(make_case(inputs.tokenizer, config, inputs.facts[record], static_cast<std::int32_t>(record)));
-        check_length(round.back(), inputs.model);
+        check_length(config, round.back(), inputs.model);
         to_run += round.back().status == Status::usable;
     }
     return round;
+}
+
+/// Enters the deltas, clean and noised by turns, and what follows of them.
+void judge(const Config& config, const std::vector<Case*>& candidates, const std::vector<double>& deltas) {
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+        Case& c = *candidates[i];
+        c.delta_clean = deltas[2 * i];
+        c.delta_noised = deltas[2 * i + 1];
+        if (!std::isfinite(c.delta_clean) || !std::isfinite(c.delta_noised))
+            fail(Exit::data, "{}: case {}: the model's logits are not finite", config.model.path, c.fact.case_id);
+        c.status = judge_margins(config.cases, c.delta_clean, c.delta_noised);
+    }
 }
 
 /// Both deltas of the round's candidates, each rank running a share of them; in the candidates' order.
@@ -39,25 +51,20 @@ void run_candidates(const Config& config, const Inputs& inputs, const Comm& comm
     };
 
     std::vector<double> deltas;
-    for (std::size_t begin = share(comm.rank()), end = share(comm.rank() + 1); begin < end;) {
-        std::vector<PassCase> cases;
-        for (; begin < end && cases.size() < most_per_pass; ++begin)
-            cases.push_back(make_pass_case(config, inputs, *candidates[begin], 0));
-        const PassPlan base_runs{
-            std::vector<bool>(inputs.patched_layers.size()), {}, Vectors::none, /*routing=*/false, {}};
-        const PassResult result = run_pass(inputs.model, *inputs.weights, cases, base_runs);
-        for (std::size_t b = 0; b < cases.size(); ++b)
-            deltas.insert(deltas.end(), {result.delta_clean[b], result.delta_noised[b]});
-    }
+    comm.together([&] {
+        for (std::size_t begin = share(comm.rank()), end = share(comm.rank() + 1); begin < end;) {
+            std::vector<PassCase> cases;
+            for (; begin < end && cases.size() < most_per_pass; ++begin)
+                cases.push_back(make_pass_case(config, inputs, *candidates[begin], 0));
+            const PassPlan base_runs{
+                std::vector<bool>(inputs.patched_layers.size()), {}, Vectors::none, /*routing=*/false, {}};
+            const PassResult result = run_pass(inputs.model, *inputs.weights, cases, base_runs);
+            for (std::size_t b = 0; b < cases.size(); ++b)
+                deltas.insert(deltas.end(), {result.delta_clean[b], result.delta_noised[b]});
+        }
+    });
     const auto all = comm.gather_all(deltas);
-    for (std::size_t i = 0; i < candidates.size(); ++i) {
-        if (!std::isfinite(all[2 * i]) || !std::isfinite(all[2 * i + 1]))
-            fail(Exit::data, "{}: case {}: the model's logits are not finite", config.model.path,
-                 candidates[i]->fact.case_id);
-        candidates[i]->delta_clean = all[2 * i];
-        candidates[i]->delta_noised = all[2 * i + 1];
-        candidates[i]->status = judge_margins(config.cases, all[2 * i], all[2 * i + 1]);
-    }
+    comm.together([&] { judge(config, candidates, all); });
 }
 
 }  // namespace
@@ -79,7 +86,8 @@ std::vector<Case> scan(const Config& config, const Inputs& inputs, const Comm& c
         if (comm.any(stop_requested())) return {};
         // Somewhat more than is still wanted, since some will not be usable; the surplus of the last round is dropped.
         const std::size_t wanted = std::clamp((limit - usable) * 5 / 4, 8 * ranks, most_per_pass * ranks);
-        std::vector<Case> round = next_round(config, inputs, position, wanted);
+        std::vector<Case> round;
+        comm.together([&] { round = next_round(config, inputs, position, wanted); });
         run_candidates(config, inputs, comm, round);
         for (auto& c : round) {
             if (usable == limit) break;

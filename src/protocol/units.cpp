@@ -42,21 +42,27 @@ bool sweep_units(const Config& config, const Inputs& inputs, const std::vector<C
     comm.barrier();  // nobody commits before everybody has looked, so all deal from the same list
     progress.begin("units", count - static_cast<std::int64_t>(missing.size()), count);
 
-    for (std::size_t i = static_cast<std::size_t>(comm.rank()); i < missing.size();
-         i += static_cast<std::size_t>(comm.size())) {
-        if (stop_requested()) return false;
-        const auto first = static_cast<std::size_t>(missing[i] * config.run.unit);
-        const auto size = std::min(static_cast<std::size_t>(config.run.unit), usable.size() - first);
-        const std::int64_t done = count - static_cast<std::int64_t>(missing_units(store, count).size());
-        const auto on_layer = [&](std::int64_t layer, std::int64_t rows) {
-            progress.update(done, static_cast<double>(layer + 1) / static_cast<double>(inputs.model.num_hidden_layers),
-                            rows);
-        };
-        store.write_unit(missing[i],
-                         compute_unit(config, inputs, cases, std::span(usable).subspan(first, size), on_layer));
-        progress.update(count - static_cast<std::int64_t>(missing_units(store, count).size()), 0, 0);
-    }
-    return true;
+    bool finished = true;
+    comm.together([&] {
+        for (std::size_t i = static_cast<std::size_t>(comm.rank()); i < missing.size();
+             i += static_cast<std::size_t>(comm.size())) {
+            if (stop_requested()) {
+                finished = false;
+                return;
+            }
+            const auto first = static_cast<std::size_t>(missing[i] * config.run.unit);
+            const auto size = std::min(static_cast<std::size_t>(config.run.unit), usable.size() - first);
+            const std::int64_t done = count - static_cast<std::int64_t>(missing_units(store, count).size());
+            const auto on_layer = [&](std::int64_t layer, std::int64_t rows) {
+                progress.update(
+                    done, static_cast<double>(layer + 1) / static_cast<double>(inputs.model.num_hidden_layers), rows);
+            };
+            store.write_unit(missing[i],
+                             compute_unit(config, inputs, cases, std::span(usable).subspan(first, size), on_layer));
+            progress.update(count - static_cast<std::int64_t>(missing_units(store, count).size()), 0, 0);
+        }
+    });
+    return finished;
 }
 
 }  // namespace moesweep
