@@ -1,5 +1,7 @@
 #include <cstdio>
 #include <optional>
+#include <string_view>
+#include <system_error>
 
 #include "commands/commands.h"
 #include "moesweep/version.h"
@@ -7,6 +9,16 @@
 using namespace moesweep;
 
 namespace {
+
+/// Under mpirun every rank finds the same mistake in the same arguments: MPI is started so that one of them says it.
+CommandLine parse_on_every_rank(int argc, const char* const* argv, std::optional<Comm>& comm) {
+    try {
+        return parse_command_line(argc, argv);
+    } catch (const Error& error) {
+        comm.emplace();
+        throw SharedError(error.code(), error.what());
+    }
+}
 
 Exit run(const CommandLine& line, const Comm* comm) {
     if (line.version) return fmt::print("moesweep {}\n", version), Exit::done;
@@ -18,8 +30,27 @@ Exit run(const CommandLine& line, const Comm* comm) {
     return Exit::done;
 }
 
-int report(const char* message, Exit code) {
-    fmt::print(stderr, "moesweep: {}\n", message);
+/// A lost answer must not pass for an empty one.
+void expect_output_written() {
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+        fail(Exit::io, "standard output: not all of it could be written");
+}
+
+/// One line, whatever control characters a file's name or content has brought into the message.
+int report(std::string_view message, Exit code) {
+    std::string line;
+    for (const char c : message) {
+        const auto byte = static_cast<unsigned char>(c);
+        line += byte < 0x20 || byte == 0x7f ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
+    }
+    fmt::print(stderr, "moesweep: {}\n", line);
+    return static_cast<int>(code);
+}
+
+/// For an error that the other ranks do not know of.
+int report_alone(std::string_view message, Exit code, const std::optional<Comm>& comm) {
+    report(message, code);
+    if (comm && comm->size() > 1) comm->abort(code);
     return static_cast<int>(code);
 }
 
@@ -28,18 +59,18 @@ int report(const char* message, Exit code) {
 int main(int argc, char** argv) {
     std::optional<Comm> comm;
     try {
-        const CommandLine line = parse_command_line(argc, argv);
+        const CommandLine line = parse_on_every_rank(argc, argv, comm);
         if ((line.command == "trace" || line.command == "plan") && !line.help) comm.emplace();
-        return static_cast<int>(run(line, comm ? &*comm : nullptr));
+        const Exit code = run(line, comm ? &*comm : nullptr);
+        expect_output_written();
+        return static_cast<int>(code);
     } catch (const SharedError& error) {  // every rank is here
         return comm->root() ? report(error.what(), error.code()) : static_cast<int>(error.code());
     } catch (const Error& error) {
-        const int code = report(error.what(), error.code());
-        if (comm && comm->size() > 1) comm->abort(error.code());
-        return code;
+        return report_alone(error.what(), error.code(), comm);
+    } catch (const std::system_error& error) {  // of a stream or the file system
+        return report_alone(error.what(), Exit::io, comm);
     } catch (const std::exception& error) {
-        const int code = report(error.what(), Exit::internal);
-        if (comm && comm->size() > 1) comm->abort(Exit::internal);
-        return code;
+        return report_alone(error.what(), Exit::internal, comm);
     }
 }

@@ -70,7 +70,8 @@ std::vector<ExpectedTensor> expected_tensors(const ModelConfig& config);
 class ConfigReader {
   public:
     ConfigReader(Json json, std::string file) : json_(std::move(json)), file_(std::move(file)) {}
-    std::int64_t positive(const std::string& key) const;  ///< a whole number > 0
+    /// A whole number from 1 to `most`, which stands between a mistake and all of the memory.
+    std::int64_t positive(const std::string& key, std::int64_t most = 1'000'000'000) const;
     std::int64_t positive_or(const std::string& key, std::int64_t otherwise) const;
     template <class T>
     T get_or(const std::string& key, T otherwise) const {

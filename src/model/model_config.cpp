@@ -19,7 +19,7 @@ constexpr Family families[] = {
 void describe_common(const ConfigReader& json, ModelConfig& config) {
     config.vocab_size = json.positive("vocab_size");
     config.hidden_size = json.positive("hidden_size");
-    config.num_hidden_layers = json.positive("num_hidden_layers");
+    config.num_hidden_layers = json.positive("num_hidden_layers", most_layers);
     config.num_attention_heads = json.positive("num_attention_heads");
     config.num_key_value_heads = json.positive_or("num_key_value_heads", config.num_attention_heads);
     if (!json.has("head_dim") && config.hidden_size % config.num_attention_heads != 0)
@@ -52,9 +52,9 @@ void check(const ConfigReader& json, const ModelConfig& config) {
 
 }  // namespace
 
-std::int64_t ConfigReader::positive(const std::string& key) const {
+std::int64_t ConfigReader::positive(const std::string& key, std::int64_t most) const {
     const auto value = get_field<std::int64_t>(json_, key, file_);
-    if (value < 1 || value > 1'000'000'000) refuse(key, "expected a whole number > 0, got {}", value);
+    if (value < 1 || value > most) refuse(key, "expected a whole number from 1 to {}, got {}", most, value);
     return value;
 }
 

@@ -24,17 +24,26 @@ struct Entry {
     std::uint64_t begin, end;
 };
 
+/// A list of whole numbers; JSON's other numbers would be cut to some.
+std::vector<std::uint64_t> read_sizes(const Json& json, const std::string& key, const std::string& where) {
+    const Json sizes = get_field<Json>(json, key, where);
+    if (!sizes.is_array() || !std::ranges::all_of(sizes, &Json::is_number_unsigned))
+        fail(Exit::data, "{}: {}: expected a list of whole numbers >= 0, got {}", where, key,
+             sizes.dump().substr(0, 80));
+    return sizes.get<std::vector<std::uint64_t>>();
+}
+
 Entry read_entry(const std::string& file, const std::string& name, const Json& json) {
     const std::string where = file + ": " + name;
     if (!json.is_object()) fail(Exit::data, "{}: not an object", where);
-    const auto offsets = get_field<std::vector<std::uint64_t>>(json, "data_offsets", where);
+    const auto offsets = read_sizes(json, "data_offsets", where);
     if (offsets.size() != 2) fail(Exit::data, "{}: data_offsets: expected 2 numbers, got {}", where, offsets.size());
     Entry entry{name, get_field<std::string>(json, "dtype", where), {}, offsets[0], offsets[1]};
 
     const auto size = dtype_bytes.find(entry.dtype);
     if (size == dtype_bytes.end()) fail(Exit::data, "{}: dtype: unknown '{}'", where, entry.dtype);
     std::uint64_t bytes = size->second;
-    for (const auto extent : get_field<std::vector<std::uint64_t>>(json, "shape", where)) {
+    for (const auto extent : read_sizes(json, "shape", where)) {
         if (__builtin_mul_overflow(bytes, extent, &bytes)) fail(Exit::data, "{}: shape: too large", where);
         entry.shape.push_back(static_cast<std::int64_t>(extent));
     }

@@ -1,6 +1,7 @@
 #include "moesweep/progress.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,14 +23,22 @@ double seconds_since(std::chrono::steady_clock::time_point t) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - t).count();
 }
 
+/// mpirun hands its ranks a pseudo-terminal even where its own output is a file, but one without a size.
+bool is_terminal() {
+    winsize size{};
+    return isatty(STDOUT_FILENO) == 1 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+}
+
+/// Does not throw: a run is not lost because nobody can read how far it is. main asks at the end whether all was written.
+void put(const std::string& text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+}
+
 }  // namespace
 
 Progress::Progress(bool visible, double seconds)
-    : visible_(visible),
-      terminal_(isatty(STDOUT_FILENO) == 1),
-      seconds_(seconds),
-      start_(Clock::now()),
-      shown_(start_) {}
+    : visible_(visible), terminal_(is_terminal()), seconds_(seconds), start_(Clock::now()), shown_(start_) {}
 
 void Progress::log_to(const std::filesystem::path& folder, int rank) {
     make_writable_folder(folder);
@@ -39,8 +48,7 @@ void Progress::log_to(const std::filesystem::path& folder, int rank) {
 }
 
 void Progress::say(const std::string& line) {
-    if (visible_) fmt::print("{}\n", line);
-    std::fflush(stdout);
+    if (visible_) put(line + "\n");
     note(line);
 }
 
@@ -81,13 +89,12 @@ void Progress::show(bool last) {
     line += fmt::format("  elapsed {}", duration(elapsed));
     if (!last && fresh > 0) line += fmt::format("  left {}", duration(left));
     if (!terminal_) {
-        fmt::print("{}\n", line);
+        put(line + "\n");
     } else {
         const auto filled = static_cast<std::size_t>(24 * std::clamp(now / total, 0.0, 1.0));
-        fmt::print("\r[{}{}] {}\x1b[K{}", std::string(filled, '#'), std::string(24 - filled, '.'), line,
-                   last ? "\n" : "");
+        put(fmt::format("\r[{}{}] {}\x1b[K{}", std::string(filled, '#'), std::string(24 - filled, '.'), line,
+                        last ? "\n" : ""));
     }
-    std::fflush(stdout);
 }
 
 }  // namespace moesweep

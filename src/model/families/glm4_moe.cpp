@@ -9,8 +9,10 @@ namespace moesweep {
 void describe_glm4_moe(const ConfigReader& json, ModelConfig& config) {
     config.qkv_bias = json.get_or("attention_bias", false);
     config.qk_norm = json.get_or("use_qk_norm", false);
-    config.rotary_dim = static_cast<std::int64_t>(
-        std::floor(static_cast<double>(config.head_dim) * json.rope("partial_rotary_factor", 0.5)));
+    const double rotated = json.rope("partial_rotary_factor", 0.5);
+    if (!(rotated > 0 && rotated <= 1))
+        json.refuse("partial_rotary_factor", "expected a number in (0, 1], got {}", rotated);
+    config.rotary_dim = static_cast<std::int64_t>(std::floor(static_cast<double>(config.head_dim) * rotated));
 
     const std::int64_t dense = json.get_or<std::int64_t>("first_k_dense_replace", 1);
     if (dense < 0 || dense > config.num_hidden_layers)
@@ -18,7 +20,8 @@ void describe_glm4_moe(const ConfigReader& json, ModelConfig& config) {
     for (std::int64_t layer = 0; layer < dense; ++layer) config.is_moe[static_cast<std::size_t>(layer)] = false;
     if (dense > 0) config.intermediate_size = json.positive("intermediate_size");
 
-    config.num_experts = json.positive(json.has("n_routed_experts") ? "n_routed_experts" : "num_local_experts");
+    config.num_experts =
+        json.positive(json.has("n_routed_experts") ? "n_routed_experts" : "num_local_experts", most_experts);
     config.moe_intermediate_size = json.positive("moe_intermediate_size");
     config.shared_intermediate_size = config.moe_intermediate_size * json.positive_or("n_shared_experts", 1);
     config.router = Router::sigmoid;

@@ -1,0 +1,237 @@
+"""A broken checkpoint: one line that names file and field, exit 65 on every rank, nothing left behind."""
+
+import numpy as np
+import pytest
+
+from tiny import FIRST, SECOND, files_below, refused, run
+
+NORM, ROUTER, DOWN = "model.norm.weight", "model.layers.1.mlp.gate.weight", "model.layers.1.mlp.experts.2.down_proj.weight"
+# What a run leaves that breaks while it reads the weights' values.
+OPENED = ["run", "run/config.ini", "run/identity.ini", "run/units"]
+
+
+def test_sound_inputs_are_not_refused(inputs, ranks):
+    """So that every refusal below comes of its own defect."""
+    done = run(inputs.write().folder, "trace", "trace.ini", ranks=ranks)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert files_below(inputs.folder).keys() >= {"run/sweep.h5", "run/cases.h5", *(f"run/units/00000{i}.h5" for i in range(4))}
+
+
+# --- files and shards ---
+
+
+def test_no_model_folder(inputs, ranks):
+    inputs.write()
+    refused(inputs.folder, ranks, 65, "elsewhere/config.json: no such file", arguments=("trace", "trace.ini", "--model.path=elsewhere"))
+
+
+def test_no_checkpoint_in_the_folder(inputs, ranks):
+    inputs.write()
+    for name in (FIRST, SECOND, "model.safetensors.index.json"):
+        (inputs.folder / "model" / name).unlink()
+    refused(inputs.folder, ranks, 65, "model: neither model.safetensors nor model.safetensors.index.json")
+
+
+def test_missing_shard(inputs, ranks):
+    inputs.write()
+    (inputs.folder / "model" / SECOND).unlink()
+    refused(inputs.folder, ranks, 65, f"model/{SECOND}: no such file")
+
+
+def test_shard_cut_in_its_data(inputs, ranks):
+    inputs.shards[SECOND].cut = 7
+    size = len(inputs.shards[SECOND].data)
+    refused(inputs.write().folder, ranks, 65, f"model/{SECOND}: truncated: expected {size} bytes of data, got {size - 7}")
+
+
+def test_shard_cut_in_its_header(inputs, ranks):
+    shard = inputs.shards[SECOND]
+    shard.cut = len(shard.bytes()) - 100
+    refused(inputs.write().folder, ranks, 65, f"model/{SECOND}: header: truncated", "got 92")
+
+
+def test_empty_shard(inputs, ranks):
+    shard = inputs.shards[SECOND]
+    shard.cut = len(shard.bytes())
+    refused(inputs.write().folder, ranks, 65, f"model/{SECOND}: header: file has only 0 bytes")
+
+
+def test_tensor_that_the_index_places_elsewhere(inputs, ranks):
+    inputs.index[NORM] = FIRST
+    refused(inputs.write().folder, ranks, 65, f"index.json: {NORM}: not in {FIRST}")
+
+
+def test_tensor_in_two_shards(inputs, ranks):
+    inputs.shards[FIRST].add(NORM, np.ones(16))
+    refused(inputs.write().folder, ranks, 65, f"{NORM}: also in model/", FIRST, SECOND)
+
+
+def test_shard_outside_the_folder(inputs, ranks):
+    inputs.index[NORM] = "../" + SECOND
+    refused(inputs.write().folder, ranks, 65, f"index.json: weight_map: {NORM}: '../{SECOND}' is not a file name")
+
+
+# --- tensors ---
+
+
+def test_missing_tensor(inputs, ranks):
+    inputs.change(DOWN, lambda values: None)
+    refused(inputs.write().folder, ranks, 65, f"model: {DOWN}: missing tensor")
+
+
+def test_wrong_shape(inputs, ranks):
+    inputs.change(DOWN, lambda values: values[:, :6])
+    refused(inputs.write().folder, ranks, 65, f"model/{SECOND}: {DOWN}: expected shape [16, 8], got [16, 6]")
+
+
+@pytest.mark.parametrize("dtype", ["I64", "F8_E4M3"])
+def test_wrong_dtype(inputs, ranks, dtype):
+    inputs.change(DOWN, lambda values: values, dtype)
+    refused(inputs.write().folder, ranks, 65, f"model/{SECOND}: {DOWN}: dtype {dtype} is not supported, expected BF16, F16 or F32")
+
+
+def test_embedding_smaller_than_the_tokenizers_ids(inputs, ranks):
+    """The objects' ids are the last of the vocabulary."""
+    rows = inputs.config["vocab_size"] = inputs.config["vocab_size"] - 4
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        inputs.change(name, lambda values: values[:rows])
+    refused(inputs.write().folder, ranks, 65, f"model/{SECOND}: lm_head.weight: token id 25", f"is beyond its {rows} rows", new_files=OPENED)
+
+
+@pytest.mark.parametrize(("name", "dtype", "value"), [
+    (DOWN, "BF16", np.nan), (DOWN, "BF16", np.inf), (DOWN, "F16", np.nan), (DOWN, "F16", -np.inf), (DOWN, "F32", np.nan),
+    (DOWN, "F32", np.inf), (ROUTER, "BF16", np.nan), ("model.layers.0.input_layernorm.weight", "F32", -np.inf),
+    ("model.embed_tokens.weight", "F16", np.nan)])
+def test_weight_that_is_no_number(inputs, ranks, name, dtype, value):
+    def spoil(values):
+        values.flat[-3] = value
+        return values
+
+    inputs.change(name, spoil, dtype)
+    shard = inputs.index[name]
+    refused(inputs.write().folder, ranks, 65, f"model/{shard}: {name}: holds a NaN or an infinity", new_files=OPENED)
+
+
+# --- the header of a shard ---
+
+
+def test_header_with_a_hole(inputs, ranks):
+    shard = inputs.shards[SECOND]
+    begin, end = shard.header[NORM]["data_offsets"]
+    del shard.header[NORM], inputs.index[NORM]
+    refused(inputs.write().folder, ranks, 65, f"model/{SECOND}: lm_head.weight: data_offsets: hole at byte {end}, expected to begin at {begin}")
+
+
+def test_header_with_an_overlap(inputs, ranks):
+    shard = inputs.shards[SECOND]
+    shard.header[NORM]["data_offsets"] = [0, 32]  # where the first tensor lies, of the same size
+    refused(inputs.write().folder, ranks, 65, f"model/{SECOND}: {NORM}: data_offsets: overlap at byte 0, expected to begin at 32")
+
+
+def test_header_with_bytes_after_the_last_tensor(inputs, ranks):
+    inputs.shards[SECOND].data += b"\0\0\0"
+    refused(inputs.write().folder, ranks, 65, f"model/{SECOND}: data: 3 bytes belong to no tensor")
+
+
+def test_header_whose_size_is_not_shape_times_dtype(inputs, ranks):
+    inputs.shards[SECOND].header[NORM]["shape"] = [15]
+    refused(inputs.write().folder, ranks, 65, f"model/{SECOND}: {NORM}: data_offsets: expected 30 bytes for BF16 [15]")
+
+
+def test_header_with_a_duplicate_key(inputs, ranks):
+    inputs.shards[SECOND].edit = lambda text: text.replace('"lm_head.weight"', f'"{NORM}"')
+    refused(inputs.write().folder, ranks, 65, f"model/{SECOND}: header: {NORM}: appears twice")
+
+
+def test_header_of_oversized_length(inputs, ranks):
+    inputs.shards[SECOND].length = 100_000_001
+    refused(inputs.write().folder, ranks, 65, f"model/{SECOND}: header: 100000001 bytes, at most 100000000")
+
+
+def test_header_that_is_not_json(inputs, ranks):
+    inputs.shards[SECOND].edit = lambda text: text[:40] + "," + text[40:]
+    refused(inputs.write().folder, ranks, 65, f"model/{SECOND}: header: byte ", "not valid JSON")
+
+
+def test_header_that_begins_with_something_else(inputs, ranks):
+    inputs.shards[SECOND].edit = lambda text: " " + text
+    refused(inputs.write().folder, ranks, 65, f"model/{SECOND}: header: does not begin with '{{'")
+
+
+@pytest.mark.parametrize("field", ["dtype", "shape", "data_offsets"])
+def test_header_without_a_field(inputs, field):
+    del inputs.shards[SECOND].header[NORM][field]
+    refused(inputs.write().folder, 1, 65, f"model/{SECOND}: {NORM}: {field}: missing")
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("dtype", "BF17"), ("dtype", 16), ("shape", [-16]), ("shape", [16.5]), ("shape", "16"), ("shape", [2**40, 2**40]),
+    ("shape", [True, 16]), ("data_offsets", [0, 32, 64]), ("data_offsets", [-32, 0]), ("data_offsets", [0.5, 32.5]),
+], ids=str)
+def test_header_with_a_field_of_another_kind(inputs, field, value):
+    inputs.shards[SECOND].header[NORM][field] = value
+    refused(inputs.write().folder, 1, 65, f"model/{SECOND}: {NORM}: {field}: ")
+
+
+# --- config.json ---
+
+
+@pytest.mark.parametrize(("settings", "words"), [
+    ({"model_type": "llama"}, "model_type: 'llama' is not supported, expected one of qwen3_moe, mixtral, glm4_moe"),
+    ({"num_attention_heads": 3, "head_dim": None}, "num_attention_heads: 3 does not divide hidden_size 16"),
+    ({"num_experts_per_tok": 5}, "num_experts_per_tok: 5 of only 4 experts"),
+    ({"rope_scaling": {"type": "yarn", "factor": 4}}, "rope_scaling: rope_type: rope scaling 'yarn' is not supported"),
+    ({"quantization_config": {"quant_method": "fp8"}}, "quantization_config: quantised weights are not supported"),
+    ({"hidden_act": "gelu"}, "hidden_act: 'gelu' is not supported, expected silu"),
+    ({"hidden_size": "16"}, 'hidden_size: unexpected value "16"'),
+], ids=lambda x: next(iter(x)) if isinstance(x, dict) else "")
+def test_unsupported_config(inputs, ranks, settings, words):
+    inputs.config |= settings
+    refused(inputs.write().folder, ranks, 65, "model/config.json: " + words)
+
+
+@pytest.mark.parametrize(("settings", "words"), [
+    ({"model_type": 3}, "model_type: unexpected value 3"),
+    ({"num_attention_heads": 3, "num_key_value_heads": 2}, "num_key_value_heads: 2 does not divide num_attention_heads 3"),
+    ({"num_experts_per_tok": 0}, "num_experts_per_tok: expected a whole number from 1 to 1000000000, got 0"),
+    ({"num_experts_per_tok": None}, "num_experts_per_tok: missing"),
+    ({"hidden_size": 16.5}, "hidden_size: unexpected value 16.5"),
+    ({"hidden_size": -16}, "hidden_size: expected a whole number from 1 to 1000000000, got -16"),
+    ({"num_hidden_layers": 2**63}, "num_hidden_layers: expected a whole number from 1 to 1000"),
+    ({"num_hidden_layers": 10**9}, "num_hidden_layers: expected a whole number from 1 to 1000"),
+    ({"num_experts": 10**9}, "num_experts: expected a whole number from 1 to 10000"),
+    ({"vocab_size": None}, "vocab_size: missing"),
+    ({"head_dim": 7}, "head_dim: 7 of 7 head dimensions cannot be rotated"),
+    ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "rope_parameters: rope_type: rope scaling 'yarn' is not supported"),
+    ({"rope_scaling": 4}, "rope_scaling: not an object"),
+    ({"rope_theta": 0}, "rope_theta: must be > 0"),
+    ({"rope_theta": "1e4"}, 'rope_theta: unexpected value "1e4"'),
+    ({"rms_norm_eps": -1e-6}, "rms_norm_eps: must be > 0"),
+    ({"norm_topk_prob": "yes"}, 'norm_topk_prob: unexpected value "yes"'),
+    ({"mlp_only_layers": [2]}, "mlp_only_layers: there is no layer 2"),
+    ({"mlp_only_layers": [0.5]}, "mlp_only_layers: there is no layer 0.5"),
+    ({"use_sliding_window": True}, "sliding_window: missing"),
+    ({"model_type": "glm4_moe", "partial_rotary_factor": 1e300}, "partial_rotary_factor: expected a number in (0, 1], got 1e+300"),
+    ({"model_type": "glm4_moe", "n_group": 3, "intermediate_size": 8, "n_routed_experts": 4}, "n_group: 4 experts do not fall into 3 groups"),
+    ({"model_type": "glm4_moe", "first_k_dense_replace": 3}, "first_k_dense_replace: 3 of 2 layers"),
+], ids=lambda x: str(x) if isinstance(x, dict) else "")
+def test_config_value_that_cannot_be(inputs, settings, words):
+    inputs.config |= settings
+    refused(inputs.write().folder, 1, 65, "model/config.json: " + words)
+
+
+def test_prompt_longer_than_the_sliding_window(inputs, ranks):
+    inputs.config |= {"use_sliding_window": True, "sliding_window": 4}
+    refused(inputs.write().folder, ranks, 65, "model/config.json: sliding_window: 4 is shorter than the ", " tokens of case 1", new_files=OPENED)
+
+
+def test_config_that_is_not_json(inputs, ranks):
+    text = (inputs.write().folder / "model" / "config.json").read_text()
+    (inputs.folder / "model" / "config.json").write_text(text.replace(":", ";", 1))
+    refused(inputs.folder, ranks, 65, "model/config.json: byte 14: not valid JSON")
+
+
+def test_config_with_a_key_twice(inputs, ranks):
+    text = (inputs.write().folder / "model" / "config.json").read_text()
+    (inputs.folder / "model" / "config.json").write_text(text[:-1] + ', "num_experts": 8}')
+    refused(inputs.folder, ranks, 65, "model/config.json: num_experts: appears twice")

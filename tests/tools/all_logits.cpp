@@ -1,0 +1,87 @@
+// Test tool: all_logits MODEL fp32|fp64 ID... > a line of vocab_size logits for each position of a clean run.
+// The run is laid out as in the layer pass: all positions but the last are context, the last one is a row.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+#include <fmt/ranges.h>
+
+#include <charconv>
+#include <numeric>
+#include <string_view>
+
+#include "moesweep/attention.h"
+#include "moesweep/layers.h"
+#include "moesweep/weights.h"
+
+using namespace moesweep;
+
+namespace {
+
+at::Tensor attend(const ModelConfig& m, const LayerWeights& layer, const Rotary& rotary, const Attention& attention,
+                  const at::Tensor& hidden) {
+    const std::int64_t T = hidden.size(0), H = m.num_attention_heads, Hkv = m.num_key_value_heads, Dh = m.head_dim;
+    const at::Tensor qkv = project(rms_norm(hidden, layer.input_norm, m.rms_norm_eps), layer.qkv, layer.qkv_bias);
+    const auto parts = qkv.view({T, H + 2 * Hkv, Dh}).split_with_sizes({H, Hkv, Hkv}, 1);
+    const at::Tensor positions = at::arange(T, at::kLong);
+    const auto place = [&](const at::Tensor& x, const at::Tensor& norm) {
+        return rotary.rotate(m.qk_norm ? rms_norm(x, norm, m.rms_norm_eps) : x, positions);
+    };
+    const at::Tensor mixed =
+        attention(place(parts[0], layer.q_norm), place(parts[1], layer.k_norm), parts[2].contiguous(), true);
+    return project(mixed, layer.output, layer.output_bias);
+}
+
+at::Tensor feed(const ModelConfig& m, const LayerWeights& layer, const at::Tensor& hidden) {
+    const at::Tensor x = rms_norm(hidden, layer.post_attention_norm, m.rms_norm_eps);
+    if (layer.dense) return feed_forward(*layer.dense, x);
+    return combine(*layer.moe, contributions(*layer.moe, route(*layer.moe, m, x), x), x);
+}
+
+/// [T, V]
+at::Tensor all_logits(const ModelConfig& m, const Weights& weights, const std::vector<std::int32_t>& ids) {
+    const auto T = static_cast<std::int64_t>(ids.size());
+    const Rotary rotary(m, T, weights.dtype());
+    Attention attention(m, {{0, T - 1}}, weights.dtype());
+    attention.add_rows(std::vector<std::int64_t>{0});
+
+    at::Tensor hidden = weights.embed(ids);
+    for (std::int64_t l = 0; l < m.num_hidden_layers; ++l) {
+        const LayerWeights layer = weights.layer(l);
+        hidden = hidden + attend(m, layer, rotary, attention, hidden);
+        hidden = hidden + feed(m, layer, hidden);
+    }
+    std::vector<std::int32_t> vocabulary(static_cast<std::size_t>(m.vocab_size));
+    std::iota(vocabulary.begin(), vocabulary.end(), 0);
+    return project(rms_norm(hidden, weights.final_norm(), m.rms_norm_eps), weights.head(vocabulary));
+}
+
+std::int32_t parse_id(std::string_view text) {
+    std::int32_t id = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+    if (error != std::errc() || end != text.data() + text.size()) fail(Exit::usage, "'{}' is no token id", text);
+    return id;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+    if (argc < 4) fail(Exit::usage, "usage: all_logits MODEL fp32|fp64 ID...");
+    std::vector<std::int32_t> ids;
+    for (int i = 3; i < argc; ++i) ids.push_back(parse_id(argv[i]));
+
+    at::set_num_threads(1);
+    const c10::InferenceMode no_autograd;
+    const ModelConfig model = read_model_config(argv[1]);
+    const Weights weights(argv[1], model, std::string_view(argv[2]) == "fp64" ? Precision::fp64 : Precision::fp32);
+    const at::Tensor logits = all_logits(model, weights, ids).to(at::kDouble).contiguous();
+    const double* line = logits.data_ptr<double>();
+    for (std::int64_t t = 0; t < logits.size(0); ++t, line += logits.size(1))
+        fmt::print("{}\n", fmt::join(line, line + logits.size(1), " "));
+    return 0;
+} catch (const Error& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return static_cast<int>(error.code());
+} catch (const std::exception& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return static_cast<int>(Exit::internal);
+}
