@@ -25,6 +25,7 @@ Exit run(const CommandLine& line, const Comm* comm) {
     if (line.help) return fmt::print("{}", help_text(line.command)), Exit::done;
     if (comm) return trace(line, *comm);  // also plan
     if (line.command == "merge") merge(line);
+    if (line.command == "report") report(line);
     if (line.command == "inspect") inspect(line);
     if (line.command == "tokenize") tokenize(line);
     return Exit::done;
@@ -37,7 +38,7 @@ void expect_output_written() {
 }
 
 /// One line, whatever control characters a file's name or content has brought into the message.
-int report(std::string_view message, Exit code) {
+int say(std::string_view message, Exit code) {
     std::string line;
     for (const char c : message) {
         const auto byte = static_cast<unsigned char>(c);
@@ -48,8 +49,8 @@ int report(std::string_view message, Exit code) {
 }
 
 /// For an error that the other ranks do not know of.
-int report_alone(std::string_view message, Exit code, const std::optional<Comm>& comm) {
-    report(message, code);
+int say_alone(std::string_view message, Exit code, const std::optional<Comm>& comm) {
+    say(message, code);
     if (comm && comm->size() > 1) comm->abort(code);
     return static_cast<int>(code);
 }
@@ -65,12 +66,12 @@ int main(int argc, char** argv) {
         expect_output_written();
         return static_cast<int>(code);
     } catch (const SharedError& error) {  // every rank is here
-        return comm->root() ? report(error.what(), error.code()) : static_cast<int>(error.code());
+        return comm->root() ? say(error.what(), error.code()) : static_cast<int>(error.code());
     } catch (const Error& error) {
-        return report_alone(error.what(), error.code(), comm);
+        return say_alone(error.what(), error.code(), comm);
     } catch (const std::system_error& error) {  // of a stream or the file system
-        return report_alone(error.what(), Exit::io, comm);
+        return say_alone(error.what(), Exit::io, comm);
     } catch (const std::exception& error) {
-        return report_alone(error.what(), Exit::internal, comm);
+        return say_alone(error.what(), Exit::internal, comm);
     }
 }

@@ -29,6 +29,8 @@ Exit trace(const CommandLine& line, const Comm& comm);
 void plan(const Config& config);
 /// moesweep merge RUN: builds sweep.h5 from finished units.
 void merge(const CommandLine& line);
+/// moesweep report RUN: draws RUN/report anew from RUN/sweep.h5, by analysis/report.py. Returns only by an Error.
+void report(const CommandLine& line);
 /// moesweep inspect MODEL: geometry, and tensors missing or unexpected.
 void inspect(const CommandLine& line);
 /// moesweep tokenize MODEL TEXT...: a line of ids per text.

@@ -103,7 +103,7 @@ Cost estimate(const Config& config, const Inputs& inputs) {
                                  : config.store.vectors == Vectors::outputs ? 2 * cost.cases * L
                                                                             : 0;
     cost.file_bytes =
-        live * total * 43 + lines * (13 + 12 * m.num_experts_per_tok) + vectors * D * 4 + cost.cases * 512;
+        live * total * 47 + lines * (13 + 12 * m.num_experts_per_tok) + vectors * D * 4 + cost.cases * 512;
     return cost;
 }
 
