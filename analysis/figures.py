@@ -48,7 +48,8 @@ def answer(table1, paper):
             mean, low, high = paper[name]["mean"]
             axes.plot([low, high], [y + 0.27] * 2, color=PAPER, lw=1.4, solid_capstyle="round")
             axes.plot(mean, y + 0.27, "o", color="white", ms=4.5, mec=PAPER, mew=1.2)
-    axes.set_yticks(range(len(lines)), [QUANTITIES[name] for name in lines], color=INK)
+    labels = QUANTITIES | {"spec": "Spec: selected minus controls"}
+    axes.set_yticks(range(len(lines)), [labels[name] for name in lines], color=INK)
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.margins(x=0.12)
     axes.spines["left"].set_visible(False)

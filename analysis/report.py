@@ -91,6 +91,8 @@ def make_report(path):
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True,
                                      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = number
+    # An interval stays on one line; a narrow page may put it beneath its mean.
+    environment.filters["together"] = lambda text, field: text.replace(", ", ",\u00a0") if field.right else text
     page = environment.get_template("report.html.j2").render(
         run=run, paper=paper, answer=[sentence for sentence in words.answer(run) if sentence],
         figures=draw(run, paper, folder), shown=shown, of_paper=[table.name for table in tables.PAPER],

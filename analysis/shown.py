@@ -71,6 +71,11 @@ def count(column, label):
     return Field(label, (column,), lambda value: f"{value:,}")
 
 
+def index(column, label):
+    """A layer or an expert; -1 is none."""
+    return Field(label, (column,), lambda value: str(value) if value >= 0 else "–")
+
+
 def value(column, label, digits=3):
     return Field(label, (column,), lambda value: number(value, digits))
 

@@ -24,7 +24,7 @@ def figure1(results, selected, paper):
                     if table1.n[name] > 0], emphasised="Spec")
     middle.set_title("The selected expert", loc="left", fontsize=9.5, color=INK)
 
-    names = {"clean_topk": "clean-routed", "routing_union": "all routed", "expert": "selected"}
+    names = {"clean_topk": "clean-\nrouted", "routing_union": "all\nrouted", "expert": "selected"}
     points(right, [(label, coalitions.loc[name], theirs.get("table16", {}).get(name)) for name, label in names.items()
                    if name in coalitions.index and coalitions.n[name] > 0])
     block = table1.loc["layer_rescue"]
@@ -72,7 +72,7 @@ def noise(table, own, paper):
         axes.axhline(0, color=RULE, zorder=0)
         axes.axvline(own, color=MUTED, lw=0.9, ls=(0, (1, 2)), zorder=0)
         axes.set_xticks(table.scale.unique())
-        axes.set_xlabel("noise, in standard deviations of the embeddings")
+        axes.set_xlabel("noise scale")
     anew, fixed = (table[(table.selection == name) & (table.rescue_n > 0)] for name in ("anew", "fixed"))
     left.plot(anew.scale, anew.rescue_mean, "o", color="white", ms=9, mec=RUST, mew=1.3, label="selected anew")
     left.fill_between(fixed.scale, fixed.rescue_ci_low, fixed.rescue_ci_high, color=BLUE, alpha=0.16, lw=0)
@@ -105,7 +105,7 @@ def layer_best(table, layers, selected):
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.04, y=0.12)
     axes.set(xlabel="layer", ylabel="rescue, logits")
-    axes.legend(loc="upper left")
+    axes.legend(loc="best")
     return figure
 
 

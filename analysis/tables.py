@@ -3,21 +3,20 @@ numbers in /results."""
 
 import pandas as pd
 
-from shown import Field, Table, count, estimate, name_of, number, plain, site, summary, value, words
+from shown import Field, Table, count, estimate, index, name_of, number, plain, site, summary, value, words
 
 QUANTITIES = {
-    "layer_rescue": "Whole block", "expert_rescue": "Selected expert", "spec": "Spec: selected minus controls",
+    "layer_rescue": "Whole block", "expert_rescue": "Selected expert", "spec": "Spec",
     "expert_rescue_active": "Selected expert, where active", "spec_active": "Spec, where active",
     "control_mean": "Other active experts (controls)", "coalition_clean": "Clean-routed experts together",
     "coalition_union": "All routed experts together", "clean_topk": "Clean-routed experts together",
     "routing_union": "All routed experts together", "block": "Whole block", "expert": "Selected expert",
     "selected": "Selected expert", "matched_control": "Gate-matched control",
     "expert_over_layer": "Selected expert / whole block", "spec_over_layer": "Spec / whole block",
-    "raw_spec": "Spec of the pair, raw", "selected_equal_norm": "Selected expert, equal norm",
-    "other_equal_norm": "Other active expert, equal norm", "equal_norm_spec": "Spec of the pair, equal norm",
+    "raw_spec": "Spec, raw", "selected_equal_norm": "Selected expert, equal norm",
+    "other_equal_norm": "Other active expert, equal norm", "equal_norm_spec": "Spec, equal norm",
 }
 VERSIONS = {"raw": "raw", "equal_norm": "equal norm"}
-SUBSETS = {"all": "all", "new": "without the strict study’s cases"}
 
 
 def quantity(column="quantity"):
@@ -91,8 +90,8 @@ def relaxed_remark(run, frame, paper):
 
 def draws_remark(run, frame, paper):
     facts = run.attributes["draws"]
-    spread = [f"{QUANTITIES[name].split(':')[0].lower() if name != 'spec' else 'Spec'} {float(facts[name + '_sd']):.3f} and "
-              f"{float(facts[name + '_se']):.3f}" for name in ("layer_rescue", "expert_rescue", "spec") if name + "_sd" in facts]
+    spread = [f"{label} {float(facts[name + '_sd']):.3f} and {float(facts[name + '_se']):.3f}" for name, label in
+              (("layer_rescue", "whole block"), ("expert_rescue", "selected expert"), ("spec", "Spec")) if name + "_sd" in facts]
     return f"Standard deviation between draws, and standard error of their mean: {'; '.join(spread)}." if spread else ""
 
 
@@ -121,7 +120,7 @@ PAPER = (
           (words("relation", "Relation"), count("n", "n"), value("expert_rescue", "expert"), value("spec", "Spec"),
            plain("positive_fraction", "positive")), key=("relation",)),
     Table("table6", "Table 6: sharpness", "The best layer of the validation half and the one after it.",
-          (count("top_layer", "top layer"), value("top", "its rescue"), count("next_layer", "next layer"),
+          (index("top_layer", "top layer"), value("top", "its rescue"), index("next_layer", "next layer"),
            value("next", "its rescue"), value("gap", "gap"))),
     Table("table7", "Table 7: shares of the block", "Ratios of validation means; the intervals resample cases in pairs.",
           (quantity(), estimate(("value", "ci_low", "ci_high"), "value, 95% interval")), key=("quantity",)),
@@ -140,13 +139,13 @@ PAPER = (
     Table("table12", "Table 12, appendix D: other splits and thresholds", "Selection on reshuffled halves; the summaries test "
           "the expert that is chosen at the main layer.",
           (count("seed", "seed"), count("threshold", "threshold"), site("layer", "expert", "chosen anew"),
-           count("expert_at_main_layer", "at main layer"), estimate("rescue", "rescue"), estimate("spec", "Spec")),
-          key=("seed", "threshold"), remark=stability_remark,
-          chosen=lambda run, line: line["expert_at_main_layer"] == run.selected_expert),
+           index("expert_at_main_layer", "at main layer"), estimate("rescue", "rescue"), estimate("spec", "Spec")),
+          key=("seed", "threshold"), remark=stability_remark),
     Table("relation_folds", "Table 12: relations held out", "Selection on four folds of relations, test on the fifth.",
-          (Field("Fold", ("fold",), lambda fold: "all" if fold < 0 else str(fold), right=False), words("relations", "Relations"),
+          (Field("Fold", ("fold",), lambda fold: "all" if fold < 0 else str(fold), right=False),
+           Field("Relations", ("relations",), lambda names: names.replace(",", ", "), right=False, whole=False),
            count("held_out", "held out"), count("active", "active"),
-           Field("expert", ("expert",), lambda expert: str(expert) if expert >= 0 else "–"),
+           index("expert", "expert"),
            estimate("rescue", "rescue"), estimate("spec", "Spec")), key=("fold",), remark=folds_remark,
           chosen=lambda run, line: line["fold"] < 0),
     Table("table13", "Table 13: noise scales", "Fixed: the selected layer and expert; anew: both selected under that noise.",
@@ -157,8 +156,8 @@ PAPER = (
     Table("table14", "Table 14: relaxed filters", "A study of its own on more cases, with weaker filters.",
           (quantity(), *summary()), key=("quantity",), remark=relaxed_remark),
     Table("table15", "Table 15: relaxed cases, without the overlap", "The strict study’s layer and expert on the relaxed "
-          "validation half.",
-          (words("subset", "Cases", SUBSETS), quantity(), *summary()), key=("subset", "quantity")),
+          "validation half; new: without the cases of the strict study.",
+          (words("subset", "Cases"), quantity(), *summary()), key=("subset", "quantity")),
     Table("table16", "Table 16: coalitions", "Experts put back together at the selected layer, validation half.",
           (quantity(), *summary()), key=("quantity",)),
 )
@@ -169,7 +168,7 @@ BEYOND = (
           (quantity(), count("n", "n"), estimate("", "all cases"), count("active_n", "n"), estimate("active", "where active")),
           key=("quantity",)),
     Table("layers", "Every layer", "Block rescue on both halves; the discovery half selects.",
-          (count("layer", "layer"), count("discovery_n", "n"), estimate("discovery", "discovery"),
+          (index("layer", "layer"), count("discovery_n", "n"), estimate("discovery", "discovery"),
            count("validation_n", "n"), estimate("validation", "validation")), key=("layer",),
           chosen=lambda run, line: line["layer"] == run.selected_layer),
     Table("candidates", "Candidates of the selected layer", "Its twelve most often active experts; the recurrent ones are "

@@ -112,7 +112,8 @@ def facts(run):
              ("Precision, BOS", f"{meta.get('precision')}, {meta.get('bos')}"),
              ("Noise", f"σ = {float(meta.get('sigma', 'nan')):.6g} ({run.setting('noise.scale')} × the embedding matrix’s standard "
                        "deviation)"),
-             ("Further noises", ", ".join(f"scale {line.noise_scale:g}, draw {line.draw}" for line in noises.itertuples())),
+             ("Further noises", ", ".join(f"draw {line.draw}" if line.draw else f"scale {line.noise_scale:g}"
+                                         for line in noises.itertuples())),
              ("Patched runs", ", ".join(sizes) or "none"),
              ("Second pass", f"{len(run.controls):,} patched runs" if len(run.controls) else ""),
              ("Records scanned", ", ".join(f"{size:,} {name.replace('_', ' ')}" for name, size in counts.items() if size)),

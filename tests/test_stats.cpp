@@ -163,3 +163,38 @@ TEST_CASE("nothing in, NaN out, and n says why") {
     CHECK(std::isnan(bootstrap_mean(std::vector<double>{1.0}, {0, 0, 0}).low));  // no resamples asked for
     CHECK(sign_flip_p(std::vector<double>{1.0}, {0, 0, 0}) == 1);
 }
+
+TEST_CASE("a ratio of means is resampled by the same cases above and below") {
+    const StatsRules rules{400, 1, 5};
+    const auto below = wavy(31);
+    std::vector<double> above, ratios;
+    for (std::size_t i = 0; i < below.size(); ++i) above.push_back(0.5 * below[i] + std::cos(static_cast<double>(i)));
+    for (std::int64_t sample = 0; sample < rules.bootstrap; ++sample) {
+        double a = 0, b = 0;
+        for (auto index : bootstrap_indices(rules.seed, sample, 31)) {
+            a += above[static_cast<std::size_t>(index)];
+            b += below[static_cast<std::size_t>(index)];
+        }
+        ratios.push_back(a / b);
+    }
+    std::sort(ratios.begin(), ratios.end());
+    const auto ci = bootstrap_ratio(above, below, rules);
+    CHECK(ci.low >= ratios[9]);  // 0.025 x 399 = 9.975
+    CHECK(ci.low <= ratios[10]);
+    CHECK(ci.high >= ratios[389]);
+    CHECK(ci.high <= ratios[390]);
+
+    const auto same = bootstrap_ratio(below, below, rules);
+    CHECK(same.low == 1);
+    CHECK(same.high == 1);
+}
+
+TEST_CASE("a ratio to nothing has no interval, and resamples that add up to 0 are left out") {
+    const StatsRules rules{50, 1, 0};
+    CHECK(std::isnan(bootstrap_ratio({}, {}, rules).low));
+    const std::vector<double> zero{0, 0, 0}, one{1, 1, 1}, seldom{0, 0, 2};
+    CHECK(std::isnan(bootstrap_ratio(one, zero, rules).high));
+    const auto finite = bootstrap_ratio(one, seldom, rules);  // 3 / (2 x how often the last case is drawn)
+    CHECK(finite.low >= 0.5);
+    CHECK(finite.high <= 1.5);
+}

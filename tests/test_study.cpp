@@ -249,7 +249,7 @@ TEST_CASE("result tables are complete and of one length, and state their rules")
     CHECK(attribute("selected_expert") == "1");
     CHECK(attribute("note") == "");
     CHECK_THAT(attribute("rule_expert"), Contains("at least 3 discovery cases"));
-    CHECK_THAT(attribute("rule_controls"), Contains("up to 2 ") && Contains("4711"));
+    CHECK_THAT(attribute("rule_controls"), Contains("Up to 2 ") && Contains("4711"));
     CHECK_THAT(attribute("rule_interval"), Contains("200 resamples"));
 
     const auto& means = std::get<std::vector<double>>(tables[5].columns[3].values);

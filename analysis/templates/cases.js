@@ -22,16 +22,15 @@ if (list) {
     const text = cell.textContent.trim().replace("−", "-"), number = Number(text);
     return text !== "" && !Number.isNaN(number) ? number : text;
   };
-  const ascending = (a, b) =>  // numbers first, then words
-    typeof a === "number" && typeof b === "number" ? a - b
-      : typeof a === "number" ? -1 : typeof b === "number" ? 1 : a.localeCompare(b);
+  const compare = (a, b, sign) =>  // up or down; beside numbers, words such as "not routed" come last either way
+    typeof a !== typeof b ? (typeof a === "number" ? -1 : 1)
+      : sign * (typeof a === "number" ? a - b : a.localeCompare(b));
   const sort = head => {
     const column = heads.indexOf(head), down = head.getAttribute("aria-sort") === "ascending";
     for (const other of heads) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     const keys = new Map(lines.map(line => [line, value(line.cells[column])]));
-    const order = [...lines].sort((a, b) => ascending(keys.get(a), keys.get(b)));
-    body.append(...(down ? order.reverse() : order));
+    body.append(...[...lines].sort((a, b) => compare(keys.get(a), keys.get(b), down ? -1 : 1)));
   };
   for (const head of heads) {
     const button = document.createElement("button");

@@ -35,7 +35,7 @@ struct Config {
     struct Noise {
         double scale = 3.0;      ///< sigma = scale x standard deviation of the embedding matrix
         std::int64_t seed = 0;   ///< a case draws from seed + case_id
-        std::int64_t draws = 1;  ///< draws of the noise, each swept: draw d of a case uses seed + case_id + d x 2^40
+        std::int64_t draws = 1;  ///< draws of the noise, each swept: draw d of a case uses seed + case_id + d x 2^22
         std::string scales;      ///< further scales to sweep (Table 13), e.g. "1,2,4"; empty: none
     } noise;
     struct Sweep {

@@ -40,7 +40,7 @@ struct Noise {
     double scale = 0;
     std::int32_t draw = 0;
 };
-/// A case as the layer pass takes it, with its noise from seed noise.seed + case_id + draw x 2^40.
+/// A case as the layer pass takes it, with its noise from seed noise.seed + case_id + draw x 2^22.
 PassCase make_pass_case(const Config& config, const Inputs& inputs, const Case& c, std::int32_t index,
                         const Noise& noise);
 

@@ -83,7 +83,7 @@ struct UnitTables {
 /// The swept cases under another noise: another scale, or another draw at the run's own scale.
 struct Condition {
     double scale = 0;        ///< in standard deviations of the embedding matrix
-    std::int32_t draw = 0;   ///< case c draws from noise.seed + case_id + draw x 2^40
+    std::int32_t draw = 0;   ///< case c draws from noise.seed + case_id + draw x 2^22
     UnitTables tables;
 };
 

@@ -125,7 +125,7 @@ Exit trace(const CommandLine& line, const Comm& comm) {
     std::optional<Series> controls;
     comm.together([&] {
         const RunTables run = read_run(config, store, *done);
-        selection = select_expert(config, run, expert_count(*done));
+        selection = select_expert(config, run, static_cast<std::int32_t>(inputs->model.num_experts));
         controls = control_series(config, store, run, selection);
     });
     if (controls) {

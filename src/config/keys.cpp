@@ -249,7 +249,7 @@ const std::vector<Key>& keys() {
         seed(KEY(noise.seed), identity, "a case draws its noise from noise.seed + case_id"),
 
         integer(KEY(noise.draws), free_to_change, 1, 1000,
-                "draws of the noise, each swept: draw d of a case uses noise.seed + case_id + d x 2^40"),
+                "draws of the noise, each swept: draw d of a case uses noise.seed + case_id + d x 2^22"),
         list<double>(KEY(noise.scales), free_to_change,
                      "further scales of the noise to sweep (Table 13), such as 1,2,4; empty = none"),
 

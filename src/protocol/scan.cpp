@@ -84,7 +84,8 @@ bool complete(const Config& config, std::vector<Case>& scanned, std::size_t& usa
 
 PassCase make_pass_case(const Config& config, const Inputs& inputs, const Case& c, std::int32_t index,
                         const Noise& noise) {
-    const std::int64_t seed = config.noise.seed + c.fact.case_id + (std::int64_t{noise.draw} << 40);
+    // torch's CPU generator keeps the low 32 bits of a seed: 2^22 holds the case ids, and 1000 draws still fit above them.
+    const std::int64_t seed = config.noise.seed + c.fact.case_id + (std::int64_t{noise.draw} << 22);
     return {&c, index,
             subject_noise(c.subject_end - c.subject_begin, inputs.model.hidden_size, noise.scale * inputs.embedding_std,
                           seed)};

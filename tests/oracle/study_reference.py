@@ -54,7 +54,6 @@ class Study:
         self.run, self.config = run, run.config
         self.cases = run.cases
         self.sweep = Sweep(run.base, run.routing, run.rows)
-        self.experts = run.number("num_experts")
         self.recurrence = self.setting("select.recurrence")
         half = {name: self.cases.index[self.cases.split == name].tolist() for name in ("discovery", "validation")}
         self.discovery, self.validation = half["discovery"], half["validation"]
@@ -64,8 +63,6 @@ class Study:
 
     def setting(self, key, kind=int):
         return kind(self.config.get(*key.split(".")))
-
-    # Selection
 
     def best_layer(self, sweep, cases):
         means = [mean(self.blocks(cases, layer, sweep)) for layer in sweep.layers]
@@ -81,8 +78,6 @@ class Study:
     def best_expert(self, sweep, layer, cases, threshold=None):
         found = self.recurrent(sweep, layer, cases, self.recurrence if threshold is None else threshold)
         return found[0][1] if found else NONE
-
-    # Tests
 
     def controls(self, case, layer, expert):
         others = sorted(e for e in self.sweep.routed[case, layer][0] if e != expert)
@@ -106,11 +101,12 @@ class Study:
     def active(self, cases, layer, expert):
         return [case for case in cases if expert in self.sweep.routed[case, layer][0]]
 
+    def together(self, kind):
+        return [self.sweep.rescue[case, self.layer, kind, NONE] for case in self.validation]
+
     def headline(self, cases, layer, expert):
         return {"layer_rescue": self.blocks(cases, layer), "expert_rescue": self.rescues(cases, layer, expert),
                 "spec": self.specs(cases, layer, expert)}
-
-    # Tables
 
     def layers(self):
         return lines({"layer": layer} | summary(self.blocks(self.discovery, layer), "discovery")
@@ -122,13 +118,11 @@ class Study:
         named |= {"expert_rescue_active": self.rescues(routed, self.layer, self.expert),
                   "spec_active": self.specs(routed, self.layer, self.expert),
                   "control_mean": [rescue - spec for rescue, spec in zip(named["expert_rescue"], named["spec"])]}
-        for kind in ("coalition_clean", "coalition_union"):
-            named[kind] = [self.sweep.rescue[case, self.layer, kind, NONE] for case in self.validation]
+        named |= {kind: self.together(kind) for kind in ("coalition_clean", "coalition_union")}
         return lines({"name": name} | summary(values) for name, values in named.items())
 
     def table3(self):
-        return lines(self.activity(half, cases) for half, cases in (("discovery", self.discovery),
-                                                                    ("validation", self.validation)))
+        return lines([self.activity("discovery", self.discovery), self.activity("validation", self.validation)])
 
     def activity(self, half, cases):
         rescues, specs = self.rescues(cases, self.layer, self.expert), self.specs(cases, self.layer, self.expert)
@@ -239,14 +233,16 @@ class Study:
             out = relations[fold::folds]
             held = [case for case in self.all if self.cases.relation[case] in out]
             expert = self.best_expert(self.sweep, self.layer, [case for case in self.all if case not in held])
-            found.append({"fold": fold, "relations": ", ".join(out), "held_out": len(held),
+            found.append({"fold": fold, "relations": ",".join(out), "held_out": len(held),
                           "active": len(self.active(held, self.layer, expert)), "expert": expert}
                          | summary(self.rescues(held, self.layer, expert), "rescue")
                          | summary(self.specs(held, self.layer, expert), "spec"))
             pooled += self.rescues(held, self.layer, expert)
             specs += self.specs(held, self.layer, expert)
             active += found[-1]["active"]
-        found.append({"fold": NONE, "relations": "all", "held_out": len(self.all), "active": active, "expert": NONE}
+        chosen = {line["expert"] for line in found}
+        found.append({"fold": NONE, "relations": "all", "held_out": len(self.all), "active": active,
+                      "expert": chosen.pop() if len(chosen) == 1 else NONE}
                      | summary(pooled, "rescue") | summary(specs, "spec"))
         return lines(found)
 
@@ -295,9 +291,7 @@ class Study:
                      for name, values in self.headline(cases, self.layer, self.expert).items())
 
     def table16(self):
-        def together(kind):
-            return [self.sweep.rescue[case, self.layer, kind, NONE] for case in self.validation]
-        named = {"clean_topk": together("coalition_clean"), "routing_union": together("coalition_union"),
+        named = {"clean_topk": self.together("coalition_clean"), "routing_union": self.together("coalition_union"),
                  "block": self.blocks(self.validation, self.layer),
                  "expert": self.rescues(self.validation, self.layer, self.expert)}
         return lines({"quantity": name} | summary(values) for name, values in named.items())

@@ -1,8 +1,9 @@
-"""The report of made-up runs: every figure and table is there, shows numbers where there are some, and agrees with the rows."""
+"""The report of made-up runs, and of a real one: every figure and table is there, shows numbers, and agrees with the rows."""
 
-import json
+import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -14,14 +15,21 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "analysis"), str(pathlib.Path(__file__).parent)]
 
-import figures  # noqa: E402
 import load  # noqa: E402
-import tables  # noqa: E402
-from synthetic_run import Synthetic  # noqa: E402
+import study_reference  # noqa: E402
+import words  # noqa: E402
+from shown import number  # noqa: E402
+from synthetic_run import NOTHING, Synthetic  # noqa: E402
+from tables import BEYOND, PAPER  # noqa: E402
 
-FIGURES = ["answer", "layers", "heatmap", "candidates", "validation"]
-NOT_A_NUMBER = re.compile(r'>[^<]*\b(nan|None|inf)\b|d="[^"]*nan')  # in a text or a path
-TABLES = ["table1", "layers", "candidates", "heatmap", "validation", "cases"]
+FIGURES = ["answer", "figure1", "validation", "noise", "layers", "heatmap", "candidates", "layer_best", "draws", "shapley"]
+TABLES = ["table1", "table2", "table3", "table4", "table5", "table6", "table7", "table8", "table9", "table10", "table11", "table12",
+          "relation_folds", "table13", "table14", "table15", "table16", "active_only", "layers", "candidates", "layer_best", "joint",
+          "draws", "shapley"]
+NOT_A_NUMBER = re.compile(r'>[^<]*\b(nan|NaN|None|inf)\b|d="[^"]*nan')  # in a text or a path
+MAY_BE_EMPTY = {"table11"}  # a model routes either to two experts or to more
+APPROXIMATE = re.compile(r"(^|_)(ci_low|ci_high|p)$")  # of the reference
+REAL = pathlib.Path(os.environ.get("MOESWEEP_RUN", ROOT / "runs" / "paper-demo"))
 
 
 def report(run):
@@ -36,9 +44,18 @@ def made(run):
     return page.read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return Synthetic().write(tmp_path_factory.mktemp("run"))
+@pytest.fixture(scope="module", params=["synthetic", "top-2", "real"])
+def run(request, tmp_path_factory):
+    """A whole study, with every table and figure."""
+    folder = tmp_path_factory.mktemp("run")
+    if request.param == "synthetic":
+        return Synthetic().write(folder)
+    if request.param == "top-2":
+        return Synthetic(k=2, usable=80, recurrence=10).write(folder)
+    if not (REAL / "sweep.h5").is_file():
+        pytest.skip(f"{REAL} has not been made: moesweep trace configs/paper-demo.ini, or set MOESWEEP_RUN")
+    shutil.copy(REAL / "sweep.h5", folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -46,80 +63,119 @@ def page(run):
     return made(run)
 
 
-def cells(page, name):
-    """The cells of a line of table 1."""
-    line = re.search(rf'<tr data-name="{name}".*?</tr>', page, re.S).group()
-    return [re.sub(r"<[^>]+>", "", cell).strip() for cell in re.findall(r"<td.*?</td>", line, re.S)]
+def section(page, name):
+    return re.search(rf'<section id="{name}">.*?</section>', page, re.S).group()
+
+
+def cells(page, name, key):
+    """The cells of a table's line: what is ours, and what is the paper's."""
+    line = re.search(rf'<tr data-key="{re.escape(key)}".*?</tr>', section(page, name), re.S).group()
+    parted = [cell.partition('<span class="paper">') for cell in re.findall(r"<td.*?</td>", line, re.S)]
+    return [tuple(re.sub(r"<[^>]+>", "", part).strip() for part in (ours, theirs)) for ours, _, theirs in parted]
+
+
+def disagreements(run):
+    """Where the report's tables and the run's rows differ, as text: table, column, the report's values, the rows'."""
+    found = []
+    for name, columns in study_reference.tables(load.load(run)).items():
+        written = pd.read_csv(run / "report" / f"{name}.csv", keep_default_na=False, na_values=[""])
+        if len(written) != max(map(len, columns.values()), default=0):
+            found.append(f"{name}: {len(written)} lines")
+            continue
+        for column, expected in columns.items():
+            if APPROXIMATE.search(column) or column not in written:
+                continue
+            ours = written[column].to_numpy()
+            numeric = all(isinstance(value, (int, float, np.number)) for value in expected)
+            same = np.allclose(ours, expected, rtol=1e-9, atol=1e-12, equal_nan=True) if numeric else list(ours) == list(expected)
+            if not same:
+                found.append(f"{name}: {column}: {list(ours)} instead of {list(expected)}")
+    return found
+
+
+def test_the_report_has_these_tables_in_the_papers_order():
+    assert [table.name for table in PAPER + BEYOND] == TABLES
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_is_in_the_page_and_beside_it(run, page, name):
     assert f'<figure id="figure-{name}">' in page
-    assert (run / "report" / f"{name}.svg").read_text(encoding="utf-8").startswith("<?xml")
+    svg = (run / "report" / f"{name}.svg").read_text(encoding="utf-8")
+    assert svg.startswith("<?xml") and not NOT_A_NUMBER.search(svg)
     assert (run / "report" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_every_table_is_beside_the_page(run, page, name):
-    assert f'href="{name}.csv"' in page
-    assert len(pd.read_csv(run / "report" / f"{name}.csv")) > 0
-
-
-def test_the_page_needs_no_network(page):
-    assert not re.search(r'(src|href)="(?!data:|\w+\.(svg|png|csv)")', page)
-    assert "<script" not in page and "url(" not in page and "@import" not in page
+def test_every_table_is_in_the_page_and_beside_it(run, page, name):
+    text, table = section(page, name), pd.read_csv(run / "report" / f"{name}.csv")
+    markdown = (run / "report" / f"{name}.md").read_text(encoding="utf-8")
+    latex = (run / "report" / f"{name}.tex").read_text(encoding="utf-8")
+    if len(table) == 0:
+        assert name in MAY_BE_EMPTY and '<p class="note">' in text
+        return
+    shown = len(re.findall("<tr data-key", text))
+    assert shown == {"table8": 2, "candidates": min(12, len(table))}.get(name, len(table))
+    assert markdown.count("\n| ") == shown + 2 and latex.count(r"\\" + "\n") - latex.count(r"} \\") == shown + 1
+    for line in latex.splitlines():  # as many cells as the header has
+        if "&" in line:
+            assert line.count(" & ") == latex.split(r"\toprule", 1)[1].splitlines()[1].count(" & "), line
+    assert r"\toprule" in latex and "−" not in latex
 
 
 def test_no_nan_where_there_are_cases(run, page):
-    assert not NOT_A_NUMBER.search(page)
-    for name in FIGURES:
-        assert not NOT_A_NUMBER.search((run / "report" / f"{name}.svg").read_text(encoding="utf-8"))
-    table = pd.read_csv(run / "report" / "table1.csv")
-    assert table[table.n > 0][["mean", "ci_low", "ci_high", "p", "positive_fraction"]].notna().all().all()
+    assert not NOT_A_NUMBER.search(re.sub(r'"data:[^"]*"', "", page))
+    for name in TABLES:
+        table = pd.read_csv(run / "report" / f"{name}.csv")
+        for size in [column for column in table if re.search("(^|_)n$", column)]:
+            prefix = size[:-1]
+            for column in [prefix + end for end in ("mean", "ci_low", "ci_high") if prefix + end in table]:
+                assert table[table[size] > 0][column].notna().all(), (name, column)
 
 
-def test_n_and_means_agree_with_the_rows(run, page):
-    with h5py.File(run / "sweep.h5") as file:
-        rows = {name: file["rows"][name][:] for name in ("case", "layer", "kind", "expert", "clean_active", "rescue")}
-        validation = np.flatnonzero(file["cases/split"][:] == 2)
-    there = np.isin(rows["case"], validation) & (rows["layer"] == 4)
-    block = rows["rescue"][there & (rows["kind"] == 0)]
-    expert = rows["rescue"][there & (rows["kind"] == 1) & (rows["expert"] == 2) & (rows["clean_active"] == 1)]
-    assert cells(page, "layer_rescue")[1:3] == [str(len(validation)), figures.number(block.mean())]
-    assert cells(page, "expert_rescue")[1:3] == [str(len(validation)), figures.number(expert.sum() / len(validation))]
-    assert cells(page, "expert_rescue_active")[1:3] == [str(len(expert)), figures.number(expert.mean())]
-    assert cells(page, "coalition_union")[1] == str(len(validation))
+def test_every_table_agrees_with_the_rows(run, page):
+    assert not disagreements(run)
 
 
-def test_the_case_list_agrees_with_the_validation_table(run):
-    loaded = load.load(run)
-    listed = tables.cases(loaded)
-    study = loaded.results["validation"].set_index("case")
-    assert list(listed.index[listed.split == "validation"]) == list(study.index)
-    for name in ("block_rescue", "expert_rescue", "active", "spec"):
-        assert (listed.loc[study.index, name] == study[name]).all(), name
-    assert listed[listed.split == "none"][["block_rescue", "expert_rescue"]].isna().all().all()
-    assert len(listed) == len(loaded.cases)
-
-
-def test_the_page_says_what_was_selected_and_by_which_rules(page):
-    assert "<h1>Layer 4, expert 2</h1>" in page
-    assert "Expert 2 alone returns" in page and "it stands out" in page
-    assert "<li>Spec: a difference.</li>" in page
-    assert "a" * 64 in page and "discovery = 32" in page
-    assert re.search(r"64\s+usable", page)
-
-
-def test_another_choice_by_the_active_mean_is_said(tmp_path, page):
-    assert "would be selected" not in page
-    Synthetic(usable=16).write(tmp_path)
+def test_numbers_that_disagree_with_the_rows_are_found(tmp_path):
+    wrong = [("table1", "n"), ("table9", "n"), ("table12", "rescue_n"), ("relation_folds", "held_out"), ("table13", "active"),
+             ("table15", "n"), ("table16", "mean"), ("shapley", "n")]
+    Synthetic(usable=40).write(tmp_path)
     with h5py.File(tmp_path / "sweep.h5", "a") as file:
-        file["results/summary"].attrs["selected_by_active_mean"] = "7"
-    assert "By the mean over its active cases alone, expert 7 would be selected." in made(tmp_path)
+        for name, column in wrong:
+            file["results"][name][column][0] += 1
+    made(tmp_path)
+    found = [line.rsplit(": ", 1)[0] for line in disagreements(tmp_path)]
+    assert sorted(found) == sorted(f"{name}: {column}" for name, column in wrong)
 
 
-def test_texts_are_escaped(page):
-    assert "&lt;b&gt;lies&lt;/b&gt; &amp; lives in" in page and "Österreich" in page
+def test_draws_of_the_noise_differ(run, page):
+    draws = pd.read_csv(run / "report" / "draws.csv")
+    assert len(draws) > 1 and draws.layer_rescue.nunique() == len(draws)
+
+
+def test_the_page_shows_what_the_files_hold(run, page):
+    table = pd.read_csv(run / "report" / "table1.csv").set_index("name")
+    for name, line in table.iterrows():
+        shown = [ours for ours, _ in cells(page, "table1", name)]
+        assert shown[1] == str(int(line.n)) and shown[2].startswith(number(line["mean"]))
+        assert shown[4] == f"{line.positive_fraction:.2f}"
+
+
+def test_the_page_needs_no_network(page):
+    assert not re.search(r'(src|href)="(?!data:|#|\w+\.(svg|png|csv|md|tex)")', page)
+    assert page.count("<script") == page.count("<script>") == 1
+    assert "url(" not in page and "@import" not in page and "fetch(" not in page
+
+
+def test_the_case_list_agrees_with_the_validation_table(run, page):
+    loaded = load.load(run)
+    listed = words.cases(loaded)
+    study = loaded.results["validation"].set_index("case")
+    assert sorted(listed.index[listed.split == "validation"]) == list(study.index)
+    for name in ("block_rescue", "expert_rescue", "active", "spec"):
+        assert np.array_equal(listed.loc[study.index, name], study[name], equal_nan=True), name
+    assert listed[listed.half == "none"][["block_rescue", "expert_rescue"]].isna().all().all()
+    assert page.count('<td class="prompt">') == (listed.half != "none").sum()
 
 
 def test_the_same_run_gives_the_same_files(run, page):
@@ -131,53 +187,61 @@ def test_the_same_run_gives_the_same_files(run, page):
     assert files() == first
 
 
-def test_no_paper_beside_another_geometry(page):
-    assert "Paper:" not in page and len(cells(page, "spec")) == 6
+@pytest.fixture(scope="module")
+def synthetic(tmp_path_factory):
+    return Synthetic().write(tmp_path_factory.mktemp("synthetic"))
 
 
-@pytest.mark.parametrize(("geometry", "name", "spec"), [
-    ({"layers": 48, "experts": 128, "k": 8, "layer": 44, "expert": 69}, "Qwen3-30B-A3B-Base", "+0.400 [+0.276, +0.533]"),
-    ({"layers": 32, "experts": 8, "k": 2, "layer": 19, "expert": 6}, "Mixtral-8x7B-v0.1", "−0.175 [−0.284, −0.072]"),
-])
-def test_the_papers_values_stand_beside_its_models(tmp_path, geometry, name, spec):
-    page = made(Synthetic(**geometry, usable=16, effect=3).write(tmp_path))
-    assert f"Paper: {name}" in page
-    ours, theirs = cells(page, "spec")[3], cells(page, "spec")[6]
-    assert theirs.startswith(spec)
-    low, high = (float(end) for end in ours.replace("−", "-").strip("[]").split(","))
-    paper_low, paper_high = (float(end) for end in spec.split(" ", 1)[1].replace("−", "-").strip("[]").split(","))
-    assert ("≠" in theirs) == (low > paper_high or high < paper_low)
-    assert cells(page, "control_mean")[6] == ""
+@pytest.fixture(scope="module")
+def synthetic_page(synthetic):
+    return made(synthetic)
 
 
-def test_the_papers_values_are_its_table_1():
-    """analysis/paper_values.json against the paper's numbers, where they are at hand."""
-    shared = ROOT.parent / "shared" / "paper" / "tables.json"
-    if not shared.is_file():
-        pytest.skip("shared/paper/tables.json is not there")
-    ours = json.loads((ROOT / "analysis" / "paper_values.json").read_text())["models"]
-    theirs = json.loads(shared.read_text())
-    for model, key in zip(ours, ("qwen3", "mixtral")):
-        facts = theirs["models"][key]
-        assert model["table1"] == theirs["table1_main_validation"][key]
-        assert (model["name"], model["layer"], model["expert"]) == (facts["name"], facts["layer"], facts["expert"])
-        assert list(model["geometry"].values()) == [facts["layers"], facts["experts"], facts["top_k"]]
+def test_the_page_says_what_was_selected_and_by_which_rules(synthetic_page):
+    assert "<h1>Layer 4, expert 2</h1>" in synthetic_page
+    assert "Expert 2 alone returns" in synthetic_page and "it stands out" in synthetic_page
+    assert "<li>Spec: a difference.</li>" in synthetic_page
+    assert "a" * 64 in synthetic_page and "discovery = 32" in synthetic_page
+    assert re.search(r"\b96 usable", synthetic_page.replace("clean margin", "")) or "64 usable" in synthetic_page
+    assert "@software{moesweep" in synthetic_page and "{The moesweep authors}" in synthetic_page
+
+
+def test_another_choice_by_the_active_mean_is_said(tmp_path, synthetic_page):
+    assert "would be selected" not in synthetic_page
+    Synthetic(usable=16).write(tmp_path)
+    with h5py.File(tmp_path / "sweep.h5", "a") as file:
+        file["results/summary"].attrs["selected_by_active_mean"] = "7"
+    assert "By the mean over its active cases alone, expert 7 would be selected." in made(tmp_path)
+
+
+def test_texts_are_escaped(synthetic_page):
+    assert "&lt;b&gt;lies&lt;/b&gt; &amp; lives in" in synthetic_page and "Österreich" in synthetic_page
+
+
+def test_a_run_without_further_noises_or_relaxed_cases_has_a_whole_page(tmp_path):
+    page = made(Synthetic(whole=False).write(tmp_path))
+    for name, note in NOTHING.items():
+        assert note in section(page, name)
+    for name in TABLES:
+        assert f'<section id="{name}">' in page and (tmp_path / "report" / f"{name}.csv").is_file()
+    assert "nothing to draw" in page and not NOT_A_NUMBER.search(re.sub(r'"data:[^"]*"', "", page))
 
 
 def test_no_expert_selected_is_said_in_words(tmp_path):
     note = "No expert of layer 4 is clean-active in at least 99 of the 10 discovery cases: no expert is selected."
     page = made(Synthetic(usable=20, recurrence=99).write(tmp_path, selected=False, note=note))
     assert "<h1>Layer 4</h1>" in page and note in page
-    assert cells(page, "expert_rescue")[1:] == ["0", "–", "", "–", "–"]
+    assert [ours for ours, _ in cells(page, "table1", "expert_rescue")][1:] == ["0", "–", "–", "–"]
+    assert "No expert is selected." in section(page, "table9")
     assert '<p class="none" id="figure-validation">' in page
-    assert not NOT_A_NUMBER.search(page)
+    assert not NOT_A_NUMBER.search(re.sub(r'"data:[^"]*"', "", page))
 
 
 def test_an_empty_study_still_has_a_page(tmp_path):
     """As the program writes a run without discovery cases: tables without lines, nothing selected."""
-    Synthetic(usable=8).write(tmp_path)
+    Synthetic(usable=20, whole=False).write(tmp_path)
     with h5py.File(tmp_path / "sweep.h5", "a") as file:
-        for name in ("candidates", "validation", "table1"):
+        for name in set(file["results"]) - {"layers", "heatmap", "summary"}:
             table = file["results"][name]
             for key in list(table):
                 dtype = table[key].dtype
@@ -190,30 +254,18 @@ def test_an_empty_study_still_has_a_page(tmp_path):
     assert "<h1>No selection</h1>" in page and "No discovery case: no layer is selected." in page
 
 
-def test_load_gives_frames_with_names(run):
-    loaded = load.load(run)
-    assert set(loaded.rows.kind.unique()) == {"block", "expert", "coalition_clean", "coalition_union"}
-    assert set(loaded.routing.run.unique()) == {"clean", "noised"}
-    assert [f"expert_{i}" in loaded.routing for i in range(5)] == [True] * 4 + [False]
-    assert loaded.cases.subject[0] == "Zürich 0"
-    assert [len(ids) for ids in loaded.cases.tokens[:4]] == [5, 6, 7, 8]
-    assert loaded.cases.tokens[1][0] == 5
-    assert loaded.units["layers"]["layer"] == ""
-    assert loaded.config.getint("select", "recurrence") == 16
-
-
-@pytest.mark.parametrize("group", ["meta", "cases", "rows", "results"])
-def test_a_missing_group_is_named_in_one_line(tmp_path, group):
-    done = report(Synthetic(usable=8).write(tmp_path, without=[group]))
+@pytest.mark.parametrize("part", ["meta", "cases", "rows", "results", "controls", "conditions", "results/table9"])
+def test_a_missing_group_is_named_in_one_line(tmp_path, part):
+    done = report(Synthetic(usable=20, whole=False).write(tmp_path, without=[part]))
     assert done.returncode == 65
-    assert done.stderr == f"report: {tmp_path / 'sweep.h5'}: /{group}: group is missing\n"
+    assert done.stderr == f"report: {tmp_path / 'sweep.h5'}: /{part}: group is missing\n"
 
 
-def test_a_missing_column_is_named_in_one_line(tmp_path):
-    Synthetic(usable=8).write(tmp_path, without=["rows/rescue"])
-    done = report(tmp_path)
+@pytest.mark.parametrize("part", ["rows/rescue", "results/table9/n"])
+def test_a_missing_column_is_named_in_one_line(tmp_path, part):
+    done = report(Synthetic(usable=20, whole=False).write(tmp_path, without=[part]))
     assert done.returncode == 65
-    assert done.stderr == f"report: {tmp_path / 'sweep.h5'}: /rows/rescue: dataset is missing\n"
+    assert done.stderr == f"report: {tmp_path / 'sweep.h5'}: /{part}: dataset is missing\n"
 
 
 def test_a_missing_or_damaged_file_is_named_in_one_line(tmp_path):
