@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <optional>
+#include <limits>
 
 #include "moesweep/json.h"
 
@@ -44,7 +44,8 @@ Entry read_entry(const std::string& file, const std::string& name, const Json& j
     if (size == dtype_bytes.end()) fail(Exit::data, "{}: dtype: unknown '{}'", where, entry.dtype);
     std::uint64_t bytes = size->second;
     for (const auto extent : read_sizes(json, "shape", where)) {
-        if (__builtin_mul_overflow(bytes, extent, &bytes)) fail(Exit::data, "{}: shape: too large", where);
+        if (extent > std::numeric_limits<std::int64_t>::max() || __builtin_mul_overflow(bytes, extent, &bytes))
+            fail(Exit::data, "{}: shape: too large", where);
         entry.shape.push_back(static_cast<std::int64_t>(extent));
     }
     if (entry.end < entry.begin || entry.end - entry.begin != bytes)
