@@ -2,6 +2,7 @@
 
 import collections
 import json
+import os
 import pathlib
 import re
 import sys
@@ -15,7 +16,7 @@ from report import make_report  # noqa: E402
 from synthetic_run import Synthetic  # noqa: E402
 from test_report import cells, section  # noqa: E402
 
-SHARED = ROOT.parent / "shared" / "paper"
+SHARED = pathlib.Path(os.environ.get("MOESWEEP_SHARED", ROOT.parent / "shared")) / "paper"
 OURS = json.loads((ROOT / "analysis" / "paper_values.json").read_text())
 NAMES = {"table12_relation_held_out": "relation_folds", "selection_stability": "table12"}  # elsewhere: table1_... is table1
 
