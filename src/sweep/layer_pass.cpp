@@ -190,15 +190,6 @@ class Pass {
     std::int64_t first_row_ = 0;  // where rows begin: after the contexts, until the last layer drops these
 };
 
-}  // namespace
-
-at::Tensor subject_noise(std::int64_t subject_tokens, std::int64_t hidden_size, double sigma, std::int64_t seed) {
-    const auto generator = at::detail::createCPUGenerator(static_cast<std::uint64_t>(seed));
-    return at::randn({subject_tokens, hidden_size}, generator, at::kFloat) * sigma;
-}
-
-namespace {
-
 /// Each step of a pass frees blocks of many megabytes and asks for the like of them again. By default glibc hands such
 /// blocks back to the kernel, which must clear every page anew: a fifth of the run (bench/RESULTS.md).
 void keep_freed_memory() {
@@ -208,6 +199,11 @@ void keep_freed_memory() {
 }
 
 }  // namespace
+
+at::Tensor subject_noise(std::int64_t subject_tokens, std::int64_t hidden_size, double sigma, std::int64_t seed) {
+    const auto generator = at::detail::createCPUGenerator(static_cast<std::uint64_t>(seed));
+    return at::randn({subject_tokens, hidden_size}, generator, at::kFloat) * sigma;
+}
 
 PassResult run_pass(const ModelConfig& config, const Weights& weights, std::span<const PassCase> cases,
                     const PassPlan& plan) {
