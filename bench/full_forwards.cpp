@@ -125,11 +125,16 @@ class Subject {
         delta_noised_ = forward(model, noised_, contrast_, {}, &noised_trace_);
     }
 
-    Patch find_patch(const Request& request, const Config::Sweep& sweep) const {
+    Patch find_patch(const Request& request, const std::vector<SitePlan>& sites) const {
         const auto l = static_cast<std::size_t>(request.layer);
-        const Site site{clean_trace_.experts[l],        noised_trace_.experts[l], clean_trace_.contributions[l],
-                        noised_trace_.contributions[l], clean_trace_.outputs[l],  noised_trace_.outputs[l]};
-        const Patches patches = make_patches(site, sweep);
+        const Site site{clean_trace_.experts[l],
+                        noised_trace_.experts[l],
+                        clean_trace_.contributions[l],
+                        noised_trace_.contributions[l],
+                        clean_trace_.outputs[l],
+                        noised_trace_.outputs[l],
+                        {}};
+        const Patches patches = make_patches(site, sites[l]);
         for (std::size_t i = 0; i < patches.labels.size(); ++i) {
             const auto& label = patches.labels[i];
             if (kind_names[static_cast<int>(label.kind)] == request.kind && label.expert == request.expert)
@@ -171,11 +176,13 @@ void run(const std::string& config_file, const std::string& sample) {
         const auto wanted = [&](const Request& r) { return r.case_id == fact.case_id; };
         if (std::none_of(requests.begin(), requests.end(), wanted)) continue;
         const Case c = make_case(inputs.tokenizer, config, fact, static_cast<std::int32_t>(record));
-        const at::Tensor noise = make_pass_case(config, inputs, c, 0).noise.to(inputs.weights->dtype());
+        const at::Tensor noise =
+            make_pass_case(config, inputs, c, 0, {config.noise.scale, 0}).noise.to(inputs.weights->dtype());
         subjects.emplace(fact.case_id, Subject(model, *inputs.weights, c, noise));
     }
     std::vector<Patch> patches;
-    for (const auto& r : requests) patches.push_back(subjects.at(r.case_id).find_patch(r, config.sweep));
+    const std::vector<SitePlan> sites = sweep_sites(config, inputs.model);
+    for (const auto& r : requests) patches.push_back(subjects.at(r.case_id).find_patch(r, sites));
 
     std::vector<double> rescues;
     const auto start = std::chrono::steady_clock::now();

@@ -66,8 +66,8 @@ class Sweep:
 
 
 def texts(item):
-    """The attributes of a group or dataset, all of which are texts."""
-    return {name: value.decode() for name, value in item.attrs.items()}
+    """The attributes of a group or dataset, texts as str."""
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in item.attrs.items()}
 
 
 def decoded(dataset):
