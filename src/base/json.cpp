@@ -18,6 +18,8 @@ Json parse_json(std::string_view text, const std::string& name) {
         return Json::parse(text, refuse_duplicates);
     } catch (const Json::parse_error& broken) {
         fail(Exit::data, "{}: byte {}: not valid JSON", name, broken.byte);
+    } catch (const Json::out_of_range&) {
+        fail(Exit::data, "{}: holds a number beyond the range of double", name);
     }
 }
 
