@@ -54,6 +54,7 @@ struct Series {
     Store store;                        ///< where its units are
     std::vector<std::int32_t> members;  ///< cases, as indices into all scanned ones; run.unit of them are a unit
     Noise noise;
+    Vectors vectors = Vectors::none;    ///< kept in the units
     /// By member: the experts of equal-norm rows. Empty where the series has none.
     std::vector<std::optional<std::array<std::int32_t, 2>>> pairs = {};
 

@@ -41,7 +41,7 @@ bool Series::complete(const Config& config) const {
 }
 
 Series main_series(const Config& config, const Store& store, const std::vector<Case>& cases) {
-    return {"units", store, swept_cases(config, cases), {config.noise.scale, 0}};
+    return {"units", store, swept_cases(config, cases), {config.noise.scale, 0}, config.store.vectors};
 }
 
 std::vector<Series> condition_series(const Config& config, const Store& store, const std::vector<Case>& cases) {

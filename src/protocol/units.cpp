@@ -51,7 +51,7 @@ bool compute_series(const Config& config, const Inputs& inputs, const std::vecto
             const auto on_layer = [&](std::int64_t layer, std::int64_t rows) {
                 progress.update(done_before, static_cast<double>(layer + 1) / layers, rows);
             };
-            const PassPlan plan{sites, config.store.vectors, /*routing=*/true, on_layer};
+            const PassPlan plan{sites, series.vectors, /*routing=*/true, on_layer};
             series.store.write_unit(missing[i], compute_unit(config, inputs, cases, series, missing[i], plan));
             progress.update(done(), 0, 0);
         }
