@@ -3,9 +3,6 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <c10/core/InferenceMode.h>
-#include <malloc.h>
-
-#include <limits>
 
 #include "moesweep/attention.h"
 #include "moesweep/layers.h"
@@ -190,14 +187,6 @@ class Pass {
     std::int64_t first_row_ = 0;  // where rows begin: after the contexts, until the last layer drops these
 };
 
-/// Each step of a pass frees blocks of many megabytes and asks for the like of them again. By default glibc hands such
-/// blocks back to the kernel, which must clear every page anew: a fifth of the run (bench/RESULTS.md).
-void keep_freed_memory() {
-    mallopt(M_MMAP_MAX, 0);
-    mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
-    mallopt(M_TOP_PAD, 64 << 20);
-}
-
 }  // namespace
 
 at::Tensor subject_noise(std::int64_t subject_tokens, std::int64_t hidden_size, double sigma, std::int64_t seed) {
@@ -207,7 +196,6 @@ at::Tensor subject_noise(std::int64_t subject_tokens, std::int64_t hidden_size, 
 
 PassResult run_pass(const ModelConfig& config, const Weights& weights, std::span<const PassCase> cases,
                     const PassPlan& plan) {
-    keep_freed_memory();
     const c10::InferenceMode no_autograd;
     return Pass(config, weights, cases, plan).run();
 }
