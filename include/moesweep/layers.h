@@ -9,7 +9,7 @@
 
 namespace moesweep {
 
-/// Rows of every matrix product. BLAS picks its kernels by shape; 64 costs little against larger ones (bench/RESULTS.md).
+/// Rows of every matrix product. BLAS picks its kernels by shape, so this one number never varies.
 inline constexpr std::int64_t row_tile = 64;
 
 /// x [N, in] times weight [out, in] transposed, plus bias [out] if defined: [N, out].
