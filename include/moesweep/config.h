@@ -3,6 +3,7 @@
 // keeps the two equal.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,11 @@ enum class Bos { automatic, yes, no };                    ///< auto: what the mo
 enum class ObjectToken { leading_space, bare_or_space };  ///< how an object becomes one token (DESIGN, Facts)
 enum class Experts { none, clean, union_ };     ///< experts patched alone: routed in the clean run, or in either
 enum class Vectors { none, outputs, patches };  ///< what /vectors holds
+enum class WeightsMode {
+    automatic,
+    resident,
+    streamed
+};  ///< all layers in memory, or read layer by layer in each pass
 
 /// The defaults are the paper's protocol. model.path, cases.path and run.out have none: they stay empty, and a command
 /// that needs one says so itself.
@@ -22,6 +28,7 @@ struct Config {
         std::string path;                       ///< a Hugging Face folder
         Precision precision = Precision::fp32;  ///< of weights and activations
         Bos bos = Bos::automatic;
+        WeightsMode weights = WeightsMode::automatic;
     } model;
     struct Cases {
         std::string path;              ///< facts in CounterFact's JSON (ROME layout)
@@ -73,12 +80,18 @@ struct Config {
         std::int64_t sign_flips = 10000;  ///< samples of a p value
         std::int64_t seed = 0;
     } stats;
+    struct Parallel {
+        std::string experts = "auto";  ///< ranks that hold a model's experts together: a number or "auto"
+    } parallel;
     struct Run {
         std::string out;         ///< the run's folder
         std::int64_t unit = 16;  ///< cases computed and committed together
         std::string device = "cpu";
-        bool log = false;       ///< write log/rank-N.log
-        double progress = 5.0;  ///< seconds between progress lines when the output is not a terminal
+        bool log = false;             ///< write log/rank-N.log
+        double progress = 5.0;        ///< seconds between progress lines when the output is not a terminal
+        std::string memory = "auto";  ///< of a rank: "1GB", "800MiB", "60%" of what it may have, or "auto" = 80%
+        double max_hours = 0;         ///< stop in time to commit within so many hours; 0 = no limit
+        double watchdog = 1800;       ///< seconds without progress after which a rank ends the run; 0 = off
     } run;
     struct Store {
         Vectors vectors = Vectors::none;
@@ -93,6 +106,14 @@ struct Setting {
 
 /// All settings in the order of reference.ini.
 std::vector<Setting> settings(const Config& config);
+
+/// run.memory as it stands: bytes, or the share of what a rank may have (then bytes = 0).
+struct MemorySize {
+    std::int64_t bytes = 0;
+    double share = 0;
+};
+/// "1GB", "800MiB", "60%"; nothing for any other text.
+std::optional<MemorySize> parse_memory(std::string_view text);
 
 /// Whether the scan or the unit files depend on a key, so that it must not differ when a run goes on: model.precision,
 /// model.bos, cases.* but path and discovery, noise.scale and seed, sweep.*, scale_up's filters, store.*, and run.unit, which changes no number but names

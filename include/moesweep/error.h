@@ -13,7 +13,9 @@ enum class Exit : int {
     done = 0,
     usage = 64,      ///< command line or configuration
     data = 65,       ///< a model, tokenizer, facts or run file that is not as it must be
+    locked = 69,     ///< another live run holds the run folder
     internal = 70,   ///< a broken promise of our own
+    stuck = 71,      ///< the watchdog ended a run without progress
     io = 74,         ///< reading or writing failed
     stopped = 75,    ///< stopped on request; the same command goes on
     other_run = 78,  ///< the run folder belongs to another configuration

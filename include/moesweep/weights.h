@@ -1,10 +1,11 @@
-// A model's weights as tensors, one layer at a time, converted from the checkpoint to the precision of the run.
-// Who supplies a layer is decided here alone: the pass asks for layer(l) and lets go of it when it is through.
+// A model's weights as tensors, converted from the checkpoint to the precision of the run. Who supplies a layer is decided
+// here alone: a pass asks a LayerSource for its layers in order, whether they lie in memory or come from the disk.
 #pragma once
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -21,10 +22,17 @@ struct Mlp {
     at::Tensor down;     ///< [D, F]
 };
 
+/// The experts [first, end) of every layer that one rank holds. Ranks in order hold all of them; sizes differ by one at most.
+struct ExpertShare {
+    std::int64_t first = 0, end = 0;
+};
+ExpertShare expert_share(std::int64_t experts, std::int64_t rank, std::int64_t ranks);
+
 struct MoeWeights {
     at::Tensor router;           ///< [E, D]
     at::Tensor correction_bias;  ///< [E], undefined but for the sigmoid router
-    std::vector<Mlp> experts;    ///< E
+    std::int64_t first_expert = 0;
+    std::vector<Mlp> experts;  ///< those of the share: experts[e - first_expert] is expert e
     std::optional<Mlp> shared;
 };
 
@@ -43,28 +51,61 @@ class Weights {
   public:
     Weights(const std::filesystem::path& model_folder, const ModelConfig& config, Precision precision);
 
-    LayerWeights layer(std::int64_t index) const;
+    /// A layer with the experts of a share.
+    LayerWeights layer(std::int64_t index, ExpertShare share) const;
+    LayerWeights layer(std::int64_t index) const { return layer(index, {0, config_.num_experts}); }
     at::Tensor final_norm() const;  ///< [D]
     /// Rows of the token embedding and of the output head (the embedding when tied): [n, D].
     at::Tensor embed(std::span<const std::int32_t> ids) const;
     at::Tensor head(std::span<const std::int32_t> ids) const;
-    /// Unbiased standard deviation of all elements of the embedding matrix, accumulated in double.
-    double embedding_std() const;
+
+    /// The embedding matrix in blocks of a fixed number of rows: sum and sum of squares of blocks [first, end), two doubles
+    /// a block. Ranks divide the blocks; what follows from all of them does not depend on how.
+    std::int64_t embedding_blocks() const;
+    std::vector<double> embedding_sums(std::int64_t first, std::int64_t end) const;
+    /// Unbiased standard deviation of all elements of the embedding matrix, from the sums of all blocks in order.
+    double embedding_std(std::span<const double> sums) const;
+    double embedding_std() const { return embedding_std(embedding_sums(0, embedding_blocks())); }
 
     at::ScalarType dtype() const { return dtype_; }
+    const ModelConfig& config() const { return config_; }
     const Checkpoint& checkpoint() const { return checkpoint_; }
 
-  private:
-    at::Tensor read(const std::string& name) const;
-    at::Tensor read_rows(const std::string& name, std::span<const std::int32_t> rows) const;
-    /// Tensors of one width below each other: [sum of rows, D], or [sum] for vectors.
-    at::Tensor read_stacked(const std::vector<std::string>& names) const;
-    Mlp read_mlp(const std::string& gate, const std::string& up, const std::string& down) const;
-    MoeWeights read_moe(const std::string& prefix) const;
+    /// Bytes that a layer with this share takes in the run's precision, and in the checkpoint.
+    std::int64_t layer_bytes(std::int64_t index, ExpertShare share) const;
+    std::int64_t layer_file_bytes(std::int64_t index, ExpertShare share) const;
 
+  private:
     ModelConfig config_;
     at::ScalarType dtype_;
     Checkpoint checkpoint_;
+};
+
+/// Supplies the layers of pass after pass.
+///   resident: all layers are read once, by the constructor.
+///   streamed: while layer l is in use a thread reads layer l + 1 into the other of two buffers, which are all the memory it
+///     takes (2 x the largest layer in the run's precision, and a piece of the file); what has been read is dropped from
+///     the page cache, so that the cache is not what holds the model. Layer 0 of the next pass is read when it is asked for.
+class LayerSource {
+  public:
+    LayerSource(const Weights& weights, ExpertShare share, bool streamed);
+    ~LayerSource();
+    LayerSource(const LayerSource&) = delete;
+    LayerSource& operator=(const LayerSource&) = delete;
+
+    /// Layer `index`, valid until the next call. Passes ask for 0, 1, ... L - 1; one that was abandoned may be followed by
+    /// another from 0. An Error of the reader is thrown here.
+    const LayerWeights& layer(std::int64_t index);
+
+    ExpertShare share() const;
+    bool streamed() const;
+    std::int64_t memory_bytes() const;  ///< that the weights take, buffers included
+    std::int64_t bytes_read() const;    ///< of the checkpoint so far
+    double seconds_waited() const;      ///< by layer() for the reader
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
 };
 
 }  // namespace moesweep

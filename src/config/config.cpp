@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <map>
 #include <set>
 
@@ -168,6 +169,22 @@ std::vector<int> parse_layers(const std::string& text, int layers) {
         for (int layer = first; layer <= last; layer++) wanted.insert(layer);
     }
     return {wanted.begin(), wanted.end()};
+}
+
+std::optional<MemorySize> parse_memory(std::string_view text) {
+    static constexpr std::pair<std::string_view, double> units[] = {{"%", 0.01},     {"kB", 1e3},     {"MB", 1e6},
+                                                                    {"GB", 1e9},     {"TB", 1e12},    {"KiB", 0x1p10},
+                                                                    {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
+    for (const auto& [unit, factor] : units) {
+        if (!text.ends_with(unit)) continue;
+        const std::string_view number = text.substr(0, text.size() - unit.size());
+        double value = 0;
+        const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
+        if (error != std::errc() || end != number.data() + number.size() || !(value > 0) || !(value < 1e6)) continue;
+        if (unit != "%") return MemorySize{static_cast<std::int64_t>(value * factor), 0};
+        if (value <= 100) return MemorySize{0, value * factor};
+    }
+    return std::nullopt;
 }
 
 }  // namespace moesweep

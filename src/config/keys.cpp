@@ -185,6 +185,37 @@ Key subset_layers() {
             parse};
 }
 
+Key expert_ranks() {
+    const auto parse = [](Config& config, const std::string& value) {
+        const auto ranks = parse_number<std::int64_t>(value);
+        if (value != "auto" && (!ranks || *ranks < 1 || *ranks > most)) return false;
+        config.parallel.experts = value;
+        return true;
+    };
+    return {"parallel.experts",
+            free_to_change,
+            "auto or a whole number >= 1",
+            "ranks that share one copy of the model, each with a part of the experts: a number, or auto (as few as "
+            "run.memory allows, within a node)",
+            [](const Config& c) { return c.parallel.experts; },
+            parse};
+}
+
+Key memory() {
+    const auto parse = [](Config& config, const std::string& value) {
+        if (value != "auto" && !parse_memory(value)) return false;
+        config.run.memory = value;
+        return true;
+    };
+    return {"run.memory",
+            free_to_change,
+            "auto, or a number with % or kB, MB, GB, TB, KiB, MiB, GiB, TiB",
+            "memory of a rank: a size such as 1GB or 800MiB, a share such as 60% of what the rank may have, or auto "
+            "(80%)",
+            [](const Config& c) { return c.run.memory; },
+            parse};
+}
+
 Key device() {
     const auto read = [](const Config&) { return std::size_t{0}; };
     const auto write = [](Config& c, auto) { c.run.device = "cpu"; };
@@ -230,6 +261,9 @@ const std::vector<Key>& keys() {
                "arithmetic of weights and activations: fp32, or fp64 as the reference"),
         choice(KEY(model.bos), identity, {"auto", "yes", "no"},
                "BOS token before each prompt: auto (as the tokenizer does by default), yes or no"),
+        choice(KEY(model.weights), free_to_change, {"auto", "resident", "streamed"},
+               "where a rank keeps its part of the model: resident (in memory), streamed (read layer by layer in each "
+               "pass) or auto (resident if run.memory holds it)"),
 
         text(KEY(cases.path), free_to_change, "facts in CounterFact's JSON (ROME layout); a run needs them"),
         seed(KEY(cases.seed), identity, "seed of the record order and of the split, as CPython's random.Random(seed)"),
@@ -290,6 +324,8 @@ const std::vector<Key>& keys() {
         integer(KEY(stats.sign_flips), free_to_change, 1, most, "samples of a sign-flip p value"),
         seed(KEY(stats.seed), free_to_change, "seed of the bootstrap and of the sign flips"),
 
+        expert_ranks(),
+
         text(KEY(run.out), free_to_change, "the run's folder; a run needs one"),
         integer(KEY(run.unit), identity, 1, most,
                 "cases computed and committed together; changes no number, but names the unit files"),
@@ -297,6 +333,11 @@ const std::vector<Key>& keys() {
         choice(KEY(run.log), free_to_change, {"no", "yes"}, "write log/rank-N.log: yes or no"),
         number(KEY(run.progress), free_to_change, 0, false,
                "seconds between progress lines when the output is no terminal"),
+        memory(),
+        number(KEY(run.max_hours), free_to_change, 0, true,
+               "stop in time to have committed everything within so many hours; 0 = no limit"),
+        number(KEY(run.watchdog), free_to_change, 0, true,
+               "seconds without any progress after which a rank ends the run; 0 = never"),
 
         choice(KEY(store.vectors), identity, {"none", "outputs", "patches"},
                "vectors kept: none, outputs (clean and noised MoE outputs), patches (one per row)"),
