@@ -93,7 +93,7 @@ Cost estimate(const Config& config, const Inputs& inputs) {
         cost.subsets += rows.subsets * total;
     }
     for (const auto& [name, view] : inputs.weights->checkpoint().tensors())
-        cost.weight_bytes += std::int64_t(view.bytes.size());
+        cost.weight_bytes += std::int64_t(view.bytes);
     const std::int64_t unit_cases = std::min(config.run.unit, std::max<std::int64_t>(cost.cases, 1));
     cost.kv_bytes = unit_cases * 2 * cost.mean_tokens * 2 * m.num_key_value_heads * m.head_dim * element;
     cost.rank_bytes = rank_bytes(config, m, cost, live, element);
