@@ -36,7 +36,7 @@ struct Fixture {
     Scratch scratch;
     TinyModel model;
     Weights weights;
-    LayerSource layers;
+    mutable LayerSource layers;  // changes as it is read
     Comm alone = Comm::alone();
     std::vector<Case> cases;
     std::vector<PassCase> pass_cases;
@@ -54,7 +54,7 @@ struct Fixture {
                                                 0.8, cases[i].fact.case_id)});
         for (const bool is_moe : model.config.is_moe) plan.sites.push_back(is_moe ? every_kind_of_a_sweep : SitePlan{});
     }
-    PassResult run(std::span<const PassCase> some) {
+    PassResult run(std::span<const PassCase> some) const {
         return run_pass({weights, layers, alone}, some, plan).value();
     }
 };
