@@ -55,6 +55,8 @@ Comm::Comm(Comm&&) noexcept = default;
 Comm::~Comm() = default;
 
 Comm::Comm() {
+    // Without mpirun, Open MPI would start a daemon that outlives a killed process and then takes all memory it can get.
+    ::setenv("OMPI_MCA_ess_singleton_isolated", "1", /*overwrite=*/0);
     // Only this thread speaks MPI; the watchdog's thread says one last word, when nothing else moves any more.
     int provided = 0;
     check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
