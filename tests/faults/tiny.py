@@ -147,9 +147,9 @@ class Tiny:
 # --- running it ---
 
 
-def run(folder, *arguments, ranks=1, stdout=subprocess.PIPE, environment=None, seconds=120):
+def run(folder, *arguments, ranks=1, stdout=subprocess.PIPE, environment=None, seconds=120, program=PROGRAM):
     """Runs moesweep in `folder`, under mpirun for ranks > 1. A hang is an error: subprocess.TimeoutExpired."""
-    command = [str(PROGRAM), *map(str, arguments)]
+    command = [str(program), *map(str, arguments)]
     if ranks > 1:
         command = ["mpirun", "-n", str(ranks), *command]
     settings = {"OMP_NUM_THREADS": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1",
