@@ -4,10 +4,16 @@
 #include <vector>
 
 namespace moesweep {
+namespace {
+
+constexpr int most_nested = 100;  // far above any file of ours: copying and printing a value take stack by the level
+
+}  // namespace
 
 Json parse_json(std::string_view text, const std::string& name) {
     std::vector<std::set<std::string>> keys;  // of the objects that are open at this point
-    const auto refuse_duplicates = [&](int, Json::parse_event_t event, Json& parsed) {
+    const auto refuse_duplicates = [&](int depth, Json::parse_event_t event, Json& parsed) {
+        if (depth > most_nested) fail(Exit::data, "{}: nested deeper than {} levels", name, most_nested);
         if (event == Json::parse_event_t::object_start) keys.emplace_back();
         if (event == Json::parse_event_t::object_end) keys.pop_back();
         if (event == Json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second)
