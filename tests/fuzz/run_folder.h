@@ -1,5 +1,6 @@
-// A run folder with a fixed identity, whose unit 0 and cases.h5 are whatever is written there.
+// A run folder with a fixed identity, a unit 0 and a cases.h5, in whose place a target puts others.
 #pragma once
+#include "../random_run.h"
 #include "fuzz.h"
 #include "moesweep/store.h"
 
@@ -11,6 +12,10 @@ struct RunFolder : Scratch {
         std::filesystem::create_directory(*this / "units");
     }
     Store store() const { return Store(folder()); }
+    std::filesystem::path cases() const { return *this / "cases.h5"; }
+
+    void write_sound_unit() const { store().write_unit(0, tables_of_cases(0, 2, "patch", 2, 3)); }
+    void write_sound_cases() const { store().write_scan({random_cases(5, 1), {{"family", "qwen3_moe"}}}); }
 };
 
 }  // namespace moesweep::fuzz

@@ -1,5 +1,4 @@
-// Writes the seeds of the unit and cases targets: fuzz_seeds tests/fuzz/corpus. Run it when the store's format changes.
-#include "random_run.h"
+// Writes the seeds that are HDF5 files: fuzz_seeds tests/fuzz/corpus. Run it when the store's format changes.
 #include "run_folder.h"
 
 using namespace moesweep;
@@ -10,10 +9,8 @@ int main(int, char** argv) {
     const auto keep = [&](const std::filesystem::path& file, const char* seed) {
         std::filesystem::copy_file(file, corpus / seed, std::filesystem::copy_options::overwrite_existing);
     };
-    for (const auto& [vectors, seed] : {std::pair{"", "unit/good-plain"}, {"patch", "unit/good-patches"}}) {
-        run.store().write_unit(0, tables_of_cases(0, 1, vectors, 1, 1));
-        keep(run.store().unit_path(0), seed);
-    }
-    run.store().write_scan({random_cases(3, 1), {{"family", "qwen3_moe"}}});
-    keep(run / "cases.h5", "cases/good-three");
+    run.write_sound_unit();
+    keep(run.store().unit_path(0), "unit_bytes/good-patches");
+    run.write_sound_cases();
+    keep(run.cases(), "cases_bytes/good-five");
 }

@@ -1,17 +1,28 @@
-// A unit file: the bytes as they are, then with checksums that fit, without which HDF5 refuses nearly every mutation unseen.
+// A unit file, changed by a script of edits.
+#include "hdf5_edit.h"
+#include "moesweep/files.h"
 #include "run_folder.h"
-#include "sealed.h"
 
 using namespace moesweep;
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    static const fuzz::RunFolder folder;
-    const Store store = folder.store();
-    const std::string raw(fuzz::text_of({data, size}));
-    for (const std::string& file : {raw, fuzz::sealed(raw)}) {
-        fuzz::write(store.unit_path(0), file);
-        fuzz::expect_value_or_error([&] { store.read_unit(0); });
-        fuzz::expect_all_closed();
+namespace {
+
+struct SoundRun : fuzz::RunFolder {
+    std::string file;
+    SoundRun() {
+        write_sound_unit();
+        file = read_file(store().unit_path(0));
     }
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    static const SoundRun folder;
+    const std::filesystem::path path = folder.store().unit_path(0);
+    fuzz::write(path, folder.file);
+    fuzz::edit_file(path, {data, size});
+    fuzz::expect_value_or_error([&] { folder.store().read_unit(0); });
+    fuzz::expect_all_closed();
     return 0;
 }
