@@ -36,6 +36,8 @@ struct Fixture {
     Scratch scratch;
     TinyModel model;
     Weights weights;
+    mutable LayerSource layers;  // changes as it is read
+    Comm alone = Comm::alone();
     std::vector<Case> cases;
     std::vector<PassCase> pass_cases;
     PassPlan plan;
@@ -43,6 +45,7 @@ struct Fixture {
     Fixture(const Json& json, Precision precision, std::size_t count)
         : model(write_tiny_model(scratch.folder(), json, 11)),
           weights(scratch.folder(), model.config, precision),
+          layers(weights, {0, model.config.num_experts}, /*streamed=*/false),
           cases(make_cases(static_cast<int>(model.config.vocab_size), count, 5)) {
         at::set_num_threads(1);
         for (std::size_t i = 0; i < count; ++i)
@@ -51,7 +54,9 @@ struct Fixture {
                                                 0.8, cases[i].fact.case_id)});
         for (const bool is_moe : model.config.is_moe) plan.sites.push_back(is_moe ? every_kind_of_a_sweep : SitePlan{});
     }
-    PassResult run(std::span<const PassCase> some) const { return run_pass(model.config, weights, some, plan); }
+    PassResult run(std::span<const PassCase> some) const {
+        return run_pass({weights, layers, alone}, some, plan).value();
+    }
 };
 
 /// Embeddings of a case's run.

@@ -39,8 +39,10 @@ class FileSizeLimit {
     void (*old_handler_)(int) = nullptr;
 };
 
-std::string text_of(const MappedFile& map) {
-    return {reinterpret_cast<const char*>(map.bytes().data()), map.bytes().size()};
+std::string text_of(const InputFile& file, std::uint64_t offset, std::size_t bytes) {
+    std::string text(bytes, '\0');
+    file.read(offset, std::as_writable_bytes(std::span(text)));
+    return text;
 }
 
 }  // namespace
@@ -102,7 +104,7 @@ TEST_CASE("commit_file moves a finished file into place, or removes it") {
 TEST_CASE("reading says what is wrong with the file") {
     const Scratch scratch;
     const fs::path absent = scratch / "absent";
-    for (const Failure& failure : {failure_of([&] { read_file(absent); }), failure_of([&] { MappedFile map(absent); }),
+    for (const Failure& failure : {failure_of([&] { read_file(absent); }), failure_of([&] { InputFile file(absent); }),
                                    failure_of([&] { sha256_file(absent); })}) {
         CHECK(failure.code == Exit::data);
         CHECK(failure.message == absent.string() + ": no such file");
@@ -110,7 +112,7 @@ TEST_CASE("reading says what is wrong with the file") {
     const Failure folder = failure_of([&] { read_file(scratch.folder()); });
     CHECK(folder.code == Exit::io);
     CHECK(folder.message == scratch.folder().string() + ": cannot be read: expected a file, got another kind");
-    CHECK(failure_of([&] { MappedFile map(scratch.folder()); }).code == Exit::io);
+    CHECK(failure_of([&] { InputFile file(scratch.folder()); }).code == Exit::io);
     CHECK(failure_of([&] { sha256_file(scratch.folder()); }).code == Exit::io);
 }
 
@@ -148,17 +150,36 @@ TEST_CASE("SHA-256 equals the standard's vectors, whole or in pieces") {
     CHECK(sha256_file(scratch / "a") == sha256(pieces));
 }
 
-TEST_CASE("a mapped file shows the bytes and moves with its map") {
+TEST_CASE("a file held open is read at any place and moves with its handle") {
     const Scratch scratch;
     write_file_atomically(scratch / "a", std::string_view("content"));
+    InputFile file(scratch / "a");
+    CHECK(file.size() == 7);
+    CHECK(text_of(file, 0, 7) == "content");
+    CHECK(text_of(file, 3, 2) == "te");
+    CHECK(text_of(file, 7, 0).empty());
+    file.read_ahead(0, 7);
+    file.drop_cached(0, 7);
+    const InputFile moved(std::move(file));
+    CHECK(text_of(moved, 6, 1) == "t");
+    CHECK(moved.path() == scratch / "a");
     write_file_atomically(scratch / "empty", std::string_view());
-    MappedFile map(scratch / "a");
-    CHECK(text_of(map) == "content");
-    MappedFile moved(std::move(map));
-    CHECK(text_of(moved) == "content");
-    MappedFile other(scratch / "empty");
-    CHECK(other.bytes().empty());
-    other = std::move(moved);
-    CHECK(text_of(other) == "content");
-    CHECK(other.path() == scratch / "a");
+    CHECK(InputFile(scratch / "empty").size() == 0);
+}
+
+TEST_CASE("a read that the file or the system does not grant names the file") {
+    const Scratch scratch;
+    write_file_atomically(scratch / "a", std::string_view("content"));
+    const InputFile file(scratch / "a");
+    fs::resize_file(scratch / "a", 5);
+    CHECK(text_of(file, 0, 5) == "conte");
+    const Failure cut = failure_of([&] { text_of(file, 3, 4); });
+    CHECK(cut.code == Exit::io);
+    CHECK(cut.message ==
+          (scratch / "a").string() + ": cannot be read: 4 bytes expected at byte 3, 2 got: it has been cut");
+
+    const InputFile memory("/proc/self/mem");  // no page lies at address 0: the kernel answers EIO
+    const Failure refused = failure_of([&] { text_of(memory, 0, 1); });
+    CHECK(refused.code == Exit::io);
+    CHECK(refused.message == "/proc/self/mem: cannot be read: Input/output error");
 }

@@ -1,7 +1,14 @@
-// The ranks of a run. Nobody else includes mpi.h. Without mpirun there is one rank and every call is a copy.
+// Ranks that work together: all of a run, those of a node, or an expert group. Nobody else includes mpi.h. Tensors travel in
+// rows, by MPI where they are on the CPU; a call on the device's own network has the same shape: it is started, other work
+// is done, and wait() gives what arrived (MPI moves it on whenever it is called meanwhile, if only to look for letters). Without mpirun there is one rank and every call is a copy.
 #pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -15,13 +22,35 @@ class SharedError : public Error {
     using Error::Error;
 };
 
+/// Rows on their way between the ranks. Holds what is sent and what arrives; not to be dropped before wait().
+class RowExchange {
+  public:
+    RowExchange(RowExchange&&) noexcept;
+    RowExchange& operator=(RowExchange&&) noexcept;
+    ~RowExchange();
+
+    /// What the other ranks sent, in rank order: [sum of receive counts, ...].
+    at::Tensor wait();
+
+  private:
+    friend class Comm;
+    struct State;
+    explicit RowExchange(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
 class Comm {
   public:
-    /// Starts MPI; one Comm lives at a time, and its destructor ends MPI.
+    /// Starts MPI; one such Comm lives at a time, outlives its parts, and its destructor ends MPI.
     Comm();
     ~Comm();
-    Comm(const Comm&) = delete;
-    Comm& operator=(const Comm&) = delete;
+    Comm(Comm&&) noexcept;
+    /// One rank without MPI.
+    static Comm alone();
+    /// The ranks that give the same colour, ordered by `position`. Every rank calls it.
+    Comm split(int colour, int position) const;
+    /// The ranks that share this rank's memory.
+    Comm node() const;
 
     int rank() const { return rank_; }
     int size() const { return size_; }
@@ -33,6 +62,7 @@ class Comm {
 
     /// Root's text, everywhere.
     std::string broadcast(const std::string& text) const;
+    std::vector<std::int64_t> broadcast(std::vector<std::int64_t> values) const;
     /// All ranks' texts in rank order.
     std::vector<std::string> gather_all(const std::string& text) const;
     /// All ranks' values in rank order; counts may differ.
@@ -42,10 +72,40 @@ class Comm {
     /// Waits for all.
     void barrier() const;
 
+    /// values holds size() parts of equal length, the r-th for rank r; returns the parts from all ranks, in rank order.
+    std::vector<std::int64_t> all_to_all(std::span<const std::int64_t> values) const;
+    /// Sends rows [sum of send counts, ...], those for rank 0 first, and receives as many from each rank as it sends here.
+    RowExchange exchange(const at::Tensor& rows, std::span<const std::int64_t> send_counts,
+                         std::span<const std::int64_t> receive_counts) const;
+
+    /// A few words from any rank to any other, beside the calls above: sent at once, read when the other looks.
+    struct Letter {
+        int from = 0;
+        std::vector<std::int64_t> words;
+    };
+    void post(int to, std::vector<std::int64_t> words) const;
+    std::optional<Letter> read_letter() const;
+
+    /// Memory that the ranks of a node() share, zeroed: `bytes` of each rank, in rank order. Every rank calls it, once.
+    std::span<std::byte> share_memory(std::size_t bytes) const;
+
+    /// What this process waits for others in, or nullptr. Any thread may ask. Calls that wait say so themselves.
+    static const char* waiting_in();
+    class Waiting {
+      public:
+        explicit Waiting(const char* what);
+        ~Waiting();
+        Waiting(const Waiting&) = delete;
+        Waiting& operator=(const Waiting&) = delete;
+    };
+
     /// Ends all ranks at once with this exit code, for an Error in work that the others do not share.
     [[noreturn]] void abort(Exit code) const;
 
   private:
+    struct Handle;
+    Comm(std::unique_ptr<Handle> handle, int rank, int size);
+    std::unique_ptr<Handle> handle_;  // none: alone
     int rank_ = 0, size_ = 1;
 };
 

@@ -1,6 +1,7 @@
 // Files as moesweep wants them: read whole, or written so that a crash leaves the old content or the new, never a part.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -27,24 +28,29 @@ void make_writable_folder(const std::filesystem::path& folder);
 std::string sha256(std::string_view text);
 std::string sha256_file(const std::filesystem::path& path);
 
-/// A read-only memory map of a whole file. Error(data) if absent, Error(io) if it is no file or cannot be mapped.
-/// Empty for an empty file. Nobody may shorten the file while it is mapped: touching a lost page ends the process.
-class MappedFile {
+/// A file held open and read at any place, by any thread. Error(data) if absent, Error(io) if it is no file.
+class InputFile {
   public:
-    explicit MappedFile(const std::filesystem::path& path);
-    ~MappedFile();
-    MappedFile(MappedFile&& other) noexcept;
-    MappedFile& operator=(MappedFile&& other) noexcept;
-    MappedFile(const MappedFile&) = delete;
-    MappedFile& operator=(const MappedFile&) = delete;
+    explicit InputFile(const std::filesystem::path& path);
+    ~InputFile();
+    InputFile(InputFile&& other) noexcept;
+    InputFile& operator=(InputFile&&) = delete;
 
-    std::span<const std::byte> bytes() const { return {data_, size_}; }
     const std::filesystem::path& path() const { return path_; }
+    std::uint64_t size() const { return size_; }  ///< in bytes, when it was opened
+
+    /// Fills `out` with the bytes from `offset` on. Error(io) names the file and the system's reason, or says how many
+    /// bytes there were, where it has been cut since it was opened.
+    void read(std::uint64_t offset, std::span<std::byte> out) const;
+
+    /// Advice to the page cache, which may ignore it: read these bytes ahead without waiting; drop them.
+    void read_ahead(std::uint64_t offset, std::uint64_t bytes) const;
+    void drop_cached(std::uint64_t offset, std::uint64_t bytes) const;
 
   private:
     std::filesystem::path path_;
-    const std::byte* data_ = nullptr;
-    std::size_t size_ = 0;
+    int descriptor_;
+    std::uint64_t size_;
 };
 
 }  // namespace moesweep

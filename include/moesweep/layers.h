@@ -4,6 +4,9 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <functional>
+#include <span>
+
 #include "moesweep/model_config.h"
 #include "moesweep/weights.h"
 
@@ -37,8 +40,17 @@ struct Routing {
 };
 Routing route(const MoeWeights& moe, const ModelConfig& config, const at::Tensor& x);
 
-/// c_e = w_e E_e(x) of every routed expert, per slot and not summed: [N, K, D] (paper, eq. 5).
-at::Tensor contributions(const MoeWeights& moe, const Routing& routing, const at::Tensor& x);
+/// Takes the answers E_e(x) [n, D] of the slots [begin, begin + n), all of one expert.
+using UseAnswers = std::function<void(std::int64_t begin, const at::Tensor& answers)>;
+/// Runs the experts that a rank holds over slots, which are pairs of a row and an expert sorted by expert: slot_rows [S] are
+/// rows of x [N, D], counts the slots of each expert of the share.
+void run_experts(const MoeWeights& moe, const at::Tensor& x, const at::Tensor& slot_rows,
+                 std::span<const std::int64_t> counts, const UseAnswers& use);
+
+/// c_e = w_e E_e(x) of every routed expert, per slot and not summed: [N, K, D] (paper, eq. 5). All experts must be held here.
+/// `between` is called after each expert.
+at::Tensor contributions(
+    const MoeWeights& moe, const Routing& routing, const at::Tensor& x, const std::function<void()>& between = [] {});
 
 /// The MoE block's output: contributions summed in slot order, plus the shared expert: [N, D].
 at::Tensor combine(const MoeWeights& moe, const at::Tensor& contributions, const at::Tensor& x);

@@ -1,5 +1,6 @@
 // The protocol of a run in its steps: open what it is about, scan for usable cases, sweep them unit by unit, merge.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -9,10 +10,12 @@
 #include "moesweep/comm.h"
 #include "moesweep/config.h"
 #include "moesweep/layer_pass.h"
+#include "moesweep/layout.h"
 #include "moesweep/progress.h"
 #include "moesweep/store.h"
 #include "moesweep/study.h"
 #include "moesweep/tokenizer.h"
+#include "moesweep/watchdog.h"
 #include "moesweep/weights.h"
 
 namespace moesweep {
@@ -26,11 +29,15 @@ struct Inputs {
     std::unique_ptr<Weights> weights;
     double embedding_std = 0;  ///< the unit of noise scales
 };
-Inputs open_inputs(const Config& config);
+/// Every rank opens them; the embedding matrix is gone through by all together.
+Inputs open_inputs(const Config& config, const Comm& world);
 
 /// SHA-256 of tokenizer.json and of the facts file; of the weights: of the lines "<sha256>  <file name>" that sha256sum
-/// prints for the safetensors files in the order of their names.
-Identity identify(const Config& config, const Inputs& inputs);
+/// prints for the safetensors files in the order of their names. The ranks divide the files. What was found is kept in
+/// `run`/weights.sha256, and holds there for a file of the same path, size and time, unless `verify` says to read it again.
+/// Complete on root alone.
+Identity identify(const Config& config, const Inputs& inputs, const std::filesystem::path& run, bool verify,
+                  const Comm& world);
 
 /// The attributes of /meta.
 Attributes describe(const Config& config, const Inputs& inputs, const Identity& identity);
@@ -44,9 +51,21 @@ struct Noise {
 PassCase make_pass_case(const Config& config, const Inputs& inputs, const Case& c, std::int32_t index,
                         const Noise& noise);
 
+/// A rank at work: whom it works with, what it holds, whom it tells.
+struct Crew {
+    const Comm& world;
+    Comm group;  ///< this rank's expert group
+    Layout layout;
+    std::unique_ptr<LayerSource> layers;
+    Progress& progress;
+    Watchdog& watchdog;
+    std::chrono::steady_clock::time_point deadline;  ///< of run.max_hours
+    Traffic traffic = {};                            ///< of the sweep so far
+};
+
 /// Base runs of candidates in scan order, divided over the ranks, until cases.limit are usable (and scale_up.limit under its
 /// filters). The scan ends with the record that completes the limits, however many ranks worked ahead. Empty if stopped.
-std::vector<Case> scan(const Config& config, const Inputs& inputs, const Comm& comm, Progress& progress);
+std::vector<Case> scan(const Config& config, const Inputs& inputs, Crew& crew);
 
 /// A set of units: the same cases under one noise, with the same kinds of rows.
 struct Series {
@@ -54,7 +73,7 @@ struct Series {
     Store store;                        ///< where its units are
     std::vector<std::int32_t> members;  ///< cases, as indices into all scanned ones; run.unit of them are a unit
     Noise noise;
-    Vectors vectors = Vectors::none;    ///< kept in the units
+    Vectors vectors = Vectors::none;  ///< kept in the units
     /// By member: the experts of equal-norm rows. Empty where the series has none.
     std::vector<std::optional<std::array<std::int32_t, 2>>> pairs = {};
 
@@ -72,10 +91,14 @@ std::optional<Series> control_series(const Config& config, const Store& store, c
 std::vector<SitePlan> sweep_sites(const Config& config, const ModelConfig& model);
 std::vector<SitePlan> control_sites(const Config& config, const ModelConfig& model, const Selection& selection);
 
-/// Computes and commits every unit of a series that is not there yet, dealt out to the ranks. False if a rank was asked to
-/// stop first. A rank that fails lets the others finish their shares, which are committed; then all throw its error.
+/// Computes and commits every unit of a series that is not there yet. Expert groups ask for units as they need them. False
+/// if a rank was asked to stop first, or the deadline came: what is in hand is left between two micro-batches. If a rank
+/// cannot commit, nothing more is dealt out, the others commit what they have in hand, and all throw its error.
 bool compute_series(const Config& config, const Inputs& inputs, const std::vector<Case>& cases, const Series& series,
-                    const std::vector<SitePlan>& sites, const Comm& comm, Progress& progress);
+                    const std::vector<SitePlan>& sites, Crew& crew);
+
+/// Notes in the logs what was sent and computed for the experts, by layer and in all. Every rank calls it.
+void log_traffic(const Crew& crew);
 
 /// The tables of a swept run, cases split, without the second pass. Error(data) if a unit is missing.
 RunTables read_run(const Config& config, const Store& store, const Scan& scan);
@@ -92,10 +115,8 @@ struct Cost {
     std::int64_t row_layers = 0;    ///< of all rows, at most
     double flops = 0;               ///< at most
     std::int64_t weight_bytes = 0;  ///< of the checkpoint
-    std::int64_t layer_bytes = 0;   ///< of the largest layer in the run's precision
-    std::int64_t kv_bytes = 0;      ///< keys and values of one layer of one unit
-    std::int64_t rank_bytes = 0;    ///< memory of a rank, at most
     std::int64_t file_bytes = 0;    ///< of sweep.h5, at most
+    Workload work;                  ///< of a pass
 };
 Cost estimate(const Config& config, const Inputs& inputs);
 

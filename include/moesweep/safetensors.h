@@ -1,7 +1,7 @@
-// Checkpoints as they lie on disk: safetensors files, mapped and validated as the reference implementation does
-// (header at most 100 MB, offsets in order without hole or overlap, size = shape x dtype, no duplicate key).
+// Checkpoints as they lie on disk: safetensors files whose headers are read and validated as the reference implementation
+// does (at most 100 MB, offsets in order without hole or overlap, size = shape x dtype, no duplicate key). Data is read when
+// asked for, by place: nothing is mapped, so a file that is cut meanwhile is an error and not the end of the process.
 #pragma once
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -13,12 +13,16 @@
 
 namespace moesweep {
 
-/// A tensor inside a mapped file. Valid as long as its Checkpoint lives.
+/// A tensor's place in a file. Valid as long as its Checkpoint lives.
 struct TensorView {
     std::string dtype;  ///< as in the header: "BF16", "F16", "F32", ...
     std::vector<std::int64_t> shape;
-    std::span<const std::byte> bytes;
-    const std::filesystem::path* file;
+    const InputFile* file;
+    std::uint64_t offset, bytes;  ///< in the file
+
+    std::string where() const { return file->path().string(); }  ///< for messages
+    /// Fills `out` with its bytes from `begin` on. Error(io) as InputFile::read.
+    void read(std::uint64_t begin, std::span<std::byte> out) const { file->read(offset + begin, out); }
 };
 
 /// "[128, 2048]", for messages.
@@ -44,7 +48,7 @@ class Checkpoint {
     void add_file(const std::filesystem::path& path);
 
     std::filesystem::path folder_;
-    std::map<std::filesystem::path, MappedFile> maps_;
+    std::map<std::filesystem::path, InputFile> files_;
     std::map<std::string, TensorView> tensors_;
 };
 

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,6 +35,7 @@ class File {
     File& operator=(File&&) = delete;
 
     int get() const { return descriptor_; }
+    int release() { return std::exchange(descriptor_, -1); }
     bool close() { return ::close(std::exchange(descriptor_, -1)) == 0; }
 
   private:
@@ -220,28 +220,38 @@ std::string sha256_file(const fs::path& path) {
     return hash.hex();
 }
 
-MappedFile::MappedFile(const fs::path& path) : path_(path) {
-    const File file = open_to_read(path);
-    const std::size_t size = size_of(file, path);
-    if (size == 0) return;  // mmap refuses an empty map
-    void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
-    if (data == MAP_FAILED) fail_system(path, "cannot be mapped");
-    data_ = static_cast<const std::byte*>(data);
-    size_ = size;
+InputFile::InputFile(const fs::path& path) : path_(path) {
+    File file = open_to_read(path);
+    size_ = size_of(file, path);
+    descriptor_ = file.release();
 }
 
-MappedFile::~MappedFile() {
-    if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
+InputFile::~InputFile() {
+    if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+InputFile::InputFile(InputFile&& other) noexcept
+    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)), size_(other.size_) {}
 
-MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-    std::swap(path_, other.path_);
-    std::swap(data_, other.data_);
-    std::swap(size_, other.size_);
-    return *this;
+void InputFile::read(std::uint64_t offset, std::span<std::byte> out) const {
+    std::size_t have = 0;
+    while (have < out.size()) {
+        const ssize_t n = ::pread(descriptor_, out.data() + have, out.size() - have, static_cast<off_t>(offset + have));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) fail_system(path_, "cannot be read");
+        if (n == 0)
+            fail(Exit::io, "{}: cannot be read: {} bytes expected at byte {}, {} got: it has been cut", path_.string(),
+                 out.size(), offset, have);
+        have += static_cast<std::size_t>(n);
+    }
+}
+
+void InputFile::read_ahead(std::uint64_t offset, std::uint64_t bytes) const {
+    ::posix_fadvise(descriptor_, static_cast<off_t>(offset), static_cast<off_t>(bytes), POSIX_FADV_WILLNEED);
+}
+
+void InputFile::drop_cached(std::uint64_t offset, std::uint64_t bytes) const {
+    ::posix_fadvise(descriptor_, static_cast<off_t>(offset), static_cast<off_t>(bytes), POSIX_FADV_DONTNEED);
 }
 
 }  // namespace moesweep

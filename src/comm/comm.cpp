@@ -1,12 +1,31 @@
 #include "moesweep/comm.h"
 
-#include <mpi.h>
-
-#include <climits>
+#include <atomic>
 #include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include "handle.h"
 
 namespace moesweep {
 namespace {
+
+std::atomic<const char*> waiting_call = nullptr;
+
+/// One number, from `root` of `comm` to all.
+std::int64_t broadcast_count(MPI_Comm comm, int root, std::int64_t count) {
+    wait_for("MPI_Bcast", MPI_Bcast, &count, 1, MPI_INT64_T, root, comm);
+    return count;
+}
+
+std::string broadcast_from(MPI_Comm comm, int root, const std::string& text, int rank) {
+    const std::int64_t length = broadcast_count(comm, root, static_cast<std::int64_t>(text.size()));
+    std::string out = rank == root ? text : std::string(static_cast<std::size_t>(length), '\0');
+    wait_for("MPI_Bcast", MPI_Bcast, out.data(), to_int(length), MPI_CHAR, root, comm);
+    return out;
+}
+
+}  // namespace
 
 void check(int code, const char* call) {
     if (code == MPI_SUCCESS) return;
@@ -16,26 +35,60 @@ void check(int code, const char* call) {
     fail(Exit::internal, "{}: {}", call, text);
 }
 
-std::string broadcast_from(int root, const std::string& text, int rank) {
-    auto length = static_cast<std::uint64_t>(text.size());
-    check(MPI_Bcast(&length, 1, MPI_UINT64_T, root, MPI_COMM_WORLD), "MPI_Bcast");
-    if (length > INT_MAX) fail(Exit::internal, "MPI_Bcast: {} bytes are too many for one message", length);
-    std::string out = rank == root ? text : std::string(length, '\0');
-    check(MPI_Bcast(out.data(), static_cast<int>(length), MPI_CHAR, root, MPI_COMM_WORLD), "MPI_Bcast");
-    return out;
+int to_int(std::int64_t count) {
+    if (count < 0 || count > INT_MAX) fail(Exit::internal, "MPI: {} elements are too many for one message", count);
+    return static_cast<int>(count);
 }
 
-}  // namespace
+Comm::Handle::~Handle() {
+    for (auto& letter : letters) MPI_Wait(&letter.request, MPI_STATUS_IGNORE);
+    if (memory != MPI_WIN_NULL) MPI_Win_free(&memory);
+    MPI_Comm_free(&mail);
+    if (comm == MPI_COMM_WORLD)
+        MPI_Finalize();
+    else
+        MPI_Comm_free(&comm);
+}
+
+Comm::Comm(std::unique_ptr<Handle> handle, int rank, int size) : handle_(std::move(handle)), rank_(rank), size_(size) {}
+Comm::Comm(Comm&&) noexcept = default;
+Comm::~Comm() = default;
 
 Comm::Comm() {
-    check(MPI_Init(nullptr, nullptr), "MPI_Init");
+    // Only this thread speaks MPI; the watchdog's thread says one last word, when nothing else moves any more.
+    int provided = 0;
+    check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
     check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+    handle_ = std::make_unique<Handle>(MPI_COMM_WORLD);
     check(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
     check(MPI_Comm_size(MPI_COMM_WORLD, &size_), "MPI_Comm_size");
 }
 
-Comm::~Comm() {
-    MPI_Finalize();
+Comm Comm::alone() {
+    return Comm(nullptr, 0, 1);
+}
+
+Comm Comm::split(int colour, int position) const {
+    if (!handle_) return alone();
+    MPI_Comm part = MPI_COMM_NULL;
+    wait_for("MPI_Comm_split", MPI_Comm_split, handle_->comm, colour, position, &part);
+    return Handle::adopt(part);
+}
+
+Comm Comm::node() const {
+    if (!handle_) return alone();
+    MPI_Comm part = MPI_COMM_NULL;
+    wait_for("MPI_Comm_split_type", MPI_Comm_split_type, handle_->comm, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL,
+             &part);
+    return Handle::adopt(part);
+}
+
+Comm Comm::Handle::adopt(MPI_Comm comm) {
+    int rank = 0, size = 1;
+    auto handle = std::make_unique<Handle>(comm);
+    check(MPI_Comm_rank(comm, &rank), "MPI_Comm_rank");
+    check(MPI_Comm_size(comm, &size), "MPI_Comm_size");
+    return Comm(std::move(handle), rank, size);
 }
 
 void Comm::together(const std::function<void()>& step) const {
@@ -51,50 +104,129 @@ void Comm::together(const std::function<void()>& step) const {
         message = error.what();
     }
     int first = code == 0 ? size_ : rank_;  // the lowest rank that failed
-    check(MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD), "MPI_Allreduce");
+    if (handle_) wait_for("MPI_Allreduce", MPI_Allreduce, MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, handle_->comm);
     if (first == size_) return;
-    check(MPI_Bcast(&code, 1, MPI_INT, first, MPI_COMM_WORLD), "MPI_Bcast");
-    throw SharedError(static_cast<Exit>(code), broadcast_from(first, message, rank_));
+    if (handle_) {
+        wait_for("MPI_Bcast", MPI_Bcast, &code, 1, MPI_INT, first, handle_->comm);
+        message = broadcast_from(handle_->comm, first, message, rank_);
+    }
+    throw SharedError(static_cast<Exit>(code), message);
 }
 
 std::string Comm::broadcast(const std::string& text) const {
-    return broadcast_from(0, text, rank_);
+    return handle_ ? broadcast_from(handle_->comm, 0, text, rank_) : text;
+}
+
+std::vector<std::int64_t> Comm::broadcast(std::vector<std::int64_t> values) const {
+    if (!handle_) return values;
+    values.resize(
+        static_cast<std::size_t>(broadcast_count(handle_->comm, 0, static_cast<std::int64_t>(values.size()))));
+    check(MPI_Bcast(values.data(), to_int(static_cast<std::int64_t>(values.size())), MPI_INT64_T, 0, handle_->comm),
+          "MPI_Bcast");
+    return values;
 }
 
 std::vector<std::string> Comm::gather_all(const std::string& text) const {
+    if (!handle_) return {text};
     std::vector<std::string> all;
-    for (int rank = 0; rank < size_; ++rank) all.push_back(broadcast_from(rank, text, rank_));
+    for (int rank = 0; rank < size_; ++rank) all.push_back(broadcast_from(handle_->comm, rank, text, rank_));
     return all;
 }
 
 std::vector<double> Comm::gather_all(std::span<const double> values) const {
-    const int mine = static_cast<int>(values.size());
+    if (!handle_) return {values.begin(), values.end()};
+    const int mine = to_int(static_cast<std::int64_t>(values.size()));
     std::vector<int> counts(static_cast<std::size_t>(size_)), offsets(counts.size());
-    check(MPI_Allgather(&mine, 1, MPI_INT, counts.data(), 1, MPI_INT, MPI_COMM_WORLD), "MPI_Allgather");
-    int total = 0;
+    wait_for("MPI_Allgather", MPI_Allgather, &mine, 1, MPI_INT, counts.data(), 1, MPI_INT, handle_->comm);
+    std::int64_t total = 0;
     for (std::size_t r = 0; r < counts.size(); ++r) {
-        offsets[r] = total;
+        offsets[r] = to_int(total);
         total += counts[r];
     }
-    std::vector<double> all(static_cast<std::size_t>(total));
-    check(MPI_Allgatherv(values.data(), mine, MPI_DOUBLE, all.data(), counts.data(), offsets.data(), MPI_DOUBLE,
-                         MPI_COMM_WORLD),
-          "MPI_Allgatherv");
+    std::vector<double> all(static_cast<std::size_t>(to_int(total)));
+    wait_for("MPI_Allgatherv", MPI_Allgatherv, values.data(), mine, MPI_DOUBLE, all.data(), counts.data(),
+             offsets.data(), MPI_DOUBLE, handle_->comm);
     return all;
 }
 
 bool Comm::any(bool mine) const {
     int value = mine ? 1 : 0;
-    check(MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD), "MPI_Allreduce");
+    if (handle_) wait_for("MPI_Allreduce", MPI_Allreduce, MPI_IN_PLACE, &value, 1, MPI_INT, MPI_MAX, handle_->comm);
     return value != 0;
 }
 
 void Comm::barrier() const {
-    check(MPI_Barrier(MPI_COMM_WORLD), "MPI_Barrier");
+    if (handle_) wait_for("MPI_Barrier", MPI_Barrier, handle_->comm);
+}
+
+std::vector<std::int64_t> Comm::all_to_all(std::span<const std::int64_t> values) const {
+    std::vector<std::int64_t> received(values.begin(), values.end());
+    if (!handle_) return received;
+    const int part = to_int(static_cast<std::int64_t>(values.size()) / size_);
+    wait_for("MPI_Alltoall", MPI_Alltoall, values.data(), part, MPI_INT64_T, received.data(), part, MPI_INT64_T,
+             handle_->comm);
+    return received;
+}
+
+void Comm::post(int to, std::vector<std::int64_t> words) const {
+    auto& letters = handle_->letters;
+    std::erase_if(letters, [](Handle::Outgoing& letter) {
+        int sent = 0;
+        check(MPI_Test(&letter.request, &sent, MPI_STATUS_IGNORE), "MPI_Test");
+        return sent != 0;
+    });
+    auto& letter = letters.emplace_back(Handle::Outgoing{std::move(words), MPI_REQUEST_NULL});
+    check(MPI_Isend(letter.words.data(), to_int(static_cast<std::int64_t>(letter.words.size())), MPI_INT64_T, to, 0,
+                    handle_->mail, &letter.request),
+          "MPI_Isend");
+}
+
+std::optional<Comm::Letter> Comm::read_letter() const {
+    if (!handle_) return std::nullopt;
+    int waiting = 0, count = 0;
+    MPI_Status status;
+    check(MPI_Iprobe(MPI_ANY_SOURCE, 0, handle_->mail, &waiting, &status), "MPI_Iprobe");
+    if (!waiting) return std::nullopt;
+    check(MPI_Get_count(&status, MPI_INT64_T, &count), "MPI_Get_count");
+    Letter letter{status.MPI_SOURCE, std::vector<std::int64_t>(static_cast<std::size_t>(count))};
+    check(MPI_Recv(letter.words.data(), count, MPI_INT64_T, letter.from, 0, handle_->mail, MPI_STATUS_IGNORE),
+          "MPI_Recv");
+    return letter;
+}
+
+std::span<std::byte> Comm::share_memory(std::size_t bytes) const {
+    void* mine = nullptr;
+    if (!handle_) {
+        static std::vector<std::byte> memory;
+        memory.assign(bytes, std::byte{0});
+        return memory;
+    }
+    const auto whole = static_cast<MPI_Aint>(bytes) * size_;
+    check(MPI_Win_allocate_shared(root() ? whole : 0, 1, MPI_INFO_NULL, handle_->comm, &mine, &handle_->memory),
+          "MPI_Win_allocate_shared");
+    MPI_Aint size = 0;
+    int unit = 0;
+    void* all = nullptr;
+    check(MPI_Win_shared_query(handle_->memory, 0, &size, &unit, &all), "MPI_Win_shared_query");
+    if (root()) std::memset(all, 0, static_cast<std::size_t>(whole));
+    barrier();
+    return {static_cast<std::byte*>(all), static_cast<std::size_t>(whole)};
+}
+
+const char* Comm::waiting_in() {
+    return waiting_call;
+}
+
+Comm::Waiting::Waiting(const char* what) {
+    waiting_call = what;
+}
+
+Comm::Waiting::~Waiting() {
+    waiting_call = nullptr;
 }
 
 void Comm::abort(Exit code) const {
-    MPI_Abort(MPI_COMM_WORLD, static_cast<int>(code));
+    if (handle_) MPI_Abort(MPI_COMM_WORLD, static_cast<int>(code));
     std::_Exit(static_cast<int>(code));  // MPI_Abort may return
 }
 

@@ -28,7 +28,10 @@ const std::map<std::string, Command> commands = {
 po::options_description options_of(const std::string& command) {
     po::options_description options("Options");
     options.add_options()("help", "show this help");
-    if (command == "trace") options.add_options()("dry-run", "the same as plan");
+    if (command == "trace") {
+        options.add_options()("dry-run", "the same as plan");
+        options.add_options()("verify", "hash all weights again, also files that have not changed by size and time");
+    }
     if (command == "tokenize") options.add_options()("pieces", "add each token's piece and its character offsets");
     const auto known = commands.find(command);
     if (known == commands.end() || !known->second.configured) return options;
@@ -76,6 +79,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     line.help = values.count("help") > 0;
     line.dry_run = values.count("dry-run") > 0 || line.command == "plan";
     line.print_config = values.count("print-config") > 0;
+    line.verify = values.count("verify") > 0;
     line.pieces = values.count("pieces") > 0;
     if (values.count("argument") > 0) line.arguments = values["argument"].as<std::vector<std::string>>();
     for (const auto& [key, value] : values)

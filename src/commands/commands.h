@@ -13,7 +13,7 @@ struct CommandLine {
     std::string command;
     std::vector<std::string> arguments;  ///< positional
     std::vector<std::string> overrides;  ///< "section.key=value"
-    bool help = false, version = false, dry_run = false, print_config = false, pieces = false;
+    bool help = false, version = false, dry_run = false, print_config = false, pieces = false, verify = false;
 
     /// The one positional argument that a command needs. Error(usage) says what is missing or too much.
     const std::string& only_argument(const char* what) const;
@@ -25,8 +25,8 @@ std::string help_text(const std::string& command);
 
 /// moesweep trace CONFIG: scans, sweeps, merges. Every rank calls it.
 Exit trace(const CommandLine& line, const Comm& comm);
-/// moesweep plan CONFIG = trace --dry-run: says what a run would cost.
-void plan(const Config& config);
+/// moesweep plan CONFIG = trace --dry-run: says what a run on these ranks would cost. Every rank calls it.
+void plan(const Config& config, const Comm& comm);
 /// moesweep merge RUN: builds sweep.h5 from finished units.
 void merge(const CommandLine& line);
 /// moesweep report RUN: draws RUN/report anew from RUN/sweep.h5, by analysis/report.py. Returns only by an Error.

@@ -12,9 +12,14 @@ std::string bytes(std::int64_t n) {
 
 }  // namespace
 
-void plan(const Config& config) {
-    const Inputs inputs = open_inputs(config);
+void plan(const Config& config, const Comm& comm) {
+    const Inputs inputs = open_inputs(config, comm);
     const Cost cost = estimate(config, inputs);
+    const Ranks ranks = look_at_ranks(config, comm);
+    Layout layout;
+    comm.together([&] { layout = choose_layout(config, *inputs.weights, cost.work, ranks); });
+    if (!comm.root()) return;
+
     const auto line = [](const char* what, const std::string& value) { fmt::print("{:<26} {}\n", what, value); };
     line("cases",
          fmt::format("{} at most ({} tokens on average, {} at most)", cost.cases, cost.mean_tokens, cost.max_tokens));
@@ -28,12 +33,21 @@ void plan(const Config& config) {
     if (cost.subsets > 0) line("subset rows", std::to_string(cost.subsets));
     line("row-layers", fmt::format("{} at most", cost.row_layers));
     line("arithmetic", fmt::format("{:.3g} FLOP at most", cost.flops));
-    line("weights", fmt::format("{} on disk, {} for the largest layer in memory", bytes(cost.weight_bytes),
-                                bytes(cost.layer_bytes)));
-    line("keys and values",
-         fmt::format("{} for a unit of {} cases, one layer at a time", bytes(cost.kv_bytes), config.run.unit));
-    line("memory per rank", fmt::format("{} at most", bytes(cost.rank_bytes)));
     line("sweep.h5", fmt::format("{} at most", bytes(cost.file_bytes)));
+
+    line("ranks", fmt::format("{}, {} to a copy of the model", ranks.world, layout.experts));
+    line("weights", fmt::format("{} on disk, {} on a rank", bytes(cost.weight_bytes),
+                                layout.streamed ? "read layer by layer in every pass" : "resident"));
+    line("a pass", fmt::format("{} units of {} cases on a rank, {} cases in a micro-batch", layout.units_per_pass,
+                               config.run.unit, layout.cases_per_micro_batch));
+    const Memory& memory = layout.memory;
+    line("memory per rank", fmt::format("{} at most of {}", bytes(memory.total()), bytes(memory.limit)));
+    line("  program", bytes(memory.program));
+    line("  weights", bytes(memory.weights));
+    line("  rows of a pass", bytes(memory.rows));
+    line("  micro-batches", bytes(memory.step));
+    if (memory.total() > memory.limit)
+        line("", "this is more than run.memory allows: use fewer ranks on a node, or a smaller run.unit");
 }
 
 }  // namespace moesweep

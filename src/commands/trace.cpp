@@ -11,10 +11,13 @@
 
 #include "commands.h"
 #include "moesweep/protocol.h"
+#include "moesweep/run_lock.h"
 #include "moesweep/version.h"
 
 namespace moesweep {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 std::string now() {
     const std::time_t t = std::time(nullptr);
@@ -63,6 +66,17 @@ void keep_freed_memory() {
     mallopt(M_TOP_PAD, 64 << 20);
 }
 
+/// When run.max_hours are over.
+Clock::time_point deadline_of(const Config& config, Clock::time_point start) {
+    if (config.run.max_hours == 0) return Clock::time_point::max();
+    return start +
+           std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(3600 * config.run.max_hours));
+}
+
+bool past(Clock::time_point deadline) {
+    return Clock::now() > deadline;
+}
+
 Exit stopped(Progress& progress) {
     progress.say("stopped; the same command goes on");
     return Exit::stopped;
@@ -72,9 +86,10 @@ Exit stopped(Progress& progress) {
 
 Exit trace(const CommandLine& line, const Comm& comm) {
     const std::string started = now();
+    const auto start = Clock::now();
     at::set_num_threads(1);  // a rank is one thread; more ranks use more cores
     keep_freed_memory();
-    stop_requested();        // listen from here on
+    stop_requested();  // listen from here on
 
     // 1. The configuration
     Config config;
@@ -84,39 +99,48 @@ Exit trace(const CommandLine& line, const Comm& comm) {
         return Exit::done;
     }
     if (line.dry_run) {
-        comm.together([&] {
-            if (comm.root()) plan(config);
-        });
+        plan(config, comm);
         return Exit::done;
     }
 
     // 2. What the run reads: model, tokenizer, facts
-    std::optional<Inputs> inputs;
-    comm.together([&] { inputs = open_inputs(config); });
+    const Inputs inputs = open_inputs(config, comm);
 
-    // 3. The run's folder, which belongs to this configuration and to these inputs
+    // 3. The run's folder, which belongs to this configuration and to these inputs, and to this attempt alone
     if (config.run.out.empty())
         throw SharedError(Exit::usage, "run.out: required, set it in the configuration or as --run.out=...");
     const Store store(config.run.out);
+    const Identity identity = identify(config, inputs, store.folder(), line.verify, comm);
+    std::optional<RunLock> lock;
     Progress progress(comm.root(), config.run.progress);
-    Attributes meta;
     comm.together([&] {
         if (!comm.root()) return;
-        const Identity identity = identify(config, *inputs);
+        lock.emplace(store.folder(), std::chrono::seconds(3));
         store.open(config, identity);
-        meta = describe(config, *inputs, identity);
     });
     comm.together([&] {
         if (config.run.log) progress.log_to(store.folder() / "log", comm.rank());
     });
 
-    // 4. The scan: which cases are usable
+    // 4. The ranks: who shares a model, what stays in memory
+    Watchdog watchdog(comm, config.run.watchdog);
+    const Ranks ranks = look_at_ranks(config, comm);
+    Layout layout;
+    comm.together([&] { layout = choose_layout(config, *inputs.weights, estimate(config, inputs).work, ranks); });
+    Crew crew{comm,     expert_group(comm, layout.experts), layout, nullptr, progress,
+              watchdog, deadline_of(config, start)};
+    comm.together([&] {
+        const auto share = expert_share(inputs.model.num_experts, crew.group.rank(), crew.group.size());
+        crew.layers = std::make_unique<LayerSource>(*inputs.weights, share, layout.streamed);
+    });
+
+    // 5. The scan: which cases are usable
     std::optional<Scan> done;
     comm.together([&] { done = store.read_scan(); });
     if (!done) {
-        std::vector<Case> cases = scan(config, *inputs, comm, progress);
-        if (cases.empty() && comm.any(stop_requested())) return stopped(progress);
-        done = Scan{std::move(cases), meta};
+        std::vector<Case> cases = scan(config, inputs, crew);
+        if (cases.empty() && comm.any(stop_requested() || past(crew.deadline))) return stopped(progress);
+        done = Scan{std::move(cases), describe(config, inputs, identity)};
         comm.together([&] {
             if (comm.root()) store.write_scan(*done);
         });
@@ -124,28 +148,28 @@ Exit trace(const CommandLine& line, const Comm& comm) {
     progress.say(
         fmt::format("{} records scanned, {} cases swept", done->cases.size(), swept_cases(config, done->cases).size()));
 
-    // 5. The sweep, unit by unit; then the same under other noise
-    const std::vector<SitePlan> sites = sweep_sites(config, inputs->model);
+    // 6. The sweep, unit by unit; then the same under other noise
+    const std::vector<SitePlan> sites = sweep_sites(config, inputs.model);
     std::vector<Series> all = condition_series(config, store, done->cases);
     all.insert(all.begin(), main_series(config, store, done->cases));
     for (const auto& series : all)
-        if (!compute_series(config, *inputs, done->cases, series, sites, comm, progress)) return stopped(progress);
+        if (!compute_series(config, inputs, done->cases, series, sites, crew)) return stopped(progress);
 
-    // 6. The second pass: controls of the layer and expert that the discovery half selects
+    // 7. The second pass: controls of the layer and expert that the discovery half selects
     Selection selection;
     std::optional<Series> controls;
     comm.together([&] {
         const RunTables run = read_run(config, store, *done);
-        selection = select_expert(config, run, static_cast<std::int32_t>(inputs->model.num_experts));
+        selection = select_expert(config, run, static_cast<std::int32_t>(inputs.model.num_experts));
         controls = control_series(config, store, run, selection);
     });
     if (controls) {
-        const auto control_rows = control_sites(config, inputs->model, selection);
-        if (!compute_series(config, *inputs, done->cases, *controls, control_rows, comm, progress))
-            return stopped(progress);
+        const auto control_rows = control_sites(config, inputs.model, selection);
+        if (!compute_series(config, inputs, done->cases, *controls, control_rows, crew)) return stopped(progress);
     }
 
-    // 7. One file, with the study's results
+    // 8. One file, with the study's results
+    log_traffic(crew);
     const Attributes made_by = provenance(line, config, comm, started);
     comm.together([&] {
         if (comm.root()) print_summary(merge_run(config, store, made_by), store, progress);

@@ -106,27 +106,30 @@ Routing route(const MoeWeights& moe, const ModelConfig& config, const at::Tensor
     return routing;
 }
 
-at::Tensor contributions(const MoeWeights& moe, const Routing& routing, const at::Tensor& x) {
-    const std::int64_t N = x.size(0), K = routing.experts.size(1), D = x.size(1);
-    const auto E = static_cast<std::int64_t>(moe.experts.size());
-    // Slots (row, k) sorted by expert: each expert's slots lie together.
-    const at::Tensor slot_expert = routing.experts.view({N * K});
-    const at::Tensor slots = std::get<1>(at::sort(slot_expert, /*stable=*/true, 0, /*descending=*/false));
-    const at::Tensor counts = at::bincount(slot_expert, {}, E).cpu();
-    const at::Tensor rows = at::floor_divide(slots, K);
-
-    const at::Tensor out = at::empty({N * K, D}, x.options());
-    const at::Tensor slot_weight = routing.weights.view({N * K, 1});
+void run_experts(const MoeWeights& moe, const at::Tensor& x, const at::Tensor& slot_rows,
+                 std::span<const std::int64_t> counts, const UseAnswers& use) {
     std::int64_t begin = 0;
-    for (std::int64_t e = 0; e < E; ++e) {
-        const std::int64_t n = counts.data_ptr<std::int64_t>()[e];
-        if (n == 0) continue;
-        const at::Tensor here = slots.narrow(0, begin, n);
-        at::Tensor y =
-            feed_forward(moe.experts[static_cast<std::size_t>(e)], x.index_select(0, rows.narrow(0, begin, n)));
-        out.index_copy_(0, here, y.mul_(slot_weight.index_select(0, here)));
-        begin += n;
+    for (std::size_t e = 0; e < counts.size(); ++e) {
+        if (counts[e] == 0) continue;
+        use(begin, feed_forward(moe.experts[e], x.index_select(0, slot_rows.narrow(0, begin, counts[e]))));
+        begin += counts[e];
     }
+}
+
+at::Tensor contributions(const MoeWeights& moe, const Routing& routing, const at::Tensor& x,
+                         const std::function<void()>& between) {
+    const std::int64_t N = x.size(0), K = routing.experts.size(1), D = x.size(1);
+    const at::Tensor slot_expert = routing.experts.reshape({N * K}), slot_weight = routing.weights.reshape({N * K, 1});
+    const at::Tensor slots = std::get<1>(at::sort(slot_expert, /*stable=*/true, 0, /*descending=*/false));
+    const at::Tensor counts = at::bincount(slot_expert, {}, static_cast<std::int64_t>(moe.experts.size())).cpu();
+    const at::Tensor out = at::empty({N * K, D}, x.options());
+    run_experts(moe, x, at::floor_divide(slots, K),
+                {counts.const_data_ptr<std::int64_t>(), static_cast<std::size_t>(counts.numel())},
+                [&](std::int64_t begin, const at::Tensor& y) {
+                    const at::Tensor here = slots.narrow(0, begin, y.size(0));
+                    out.index_copy_(0, here, y.mul_(slot_weight.index_select(0, here)));
+                    between();
+                });
     return out.view({N, K, D});
 }
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 #include <limits>
 
 #include "moesweep/json.h"
@@ -54,18 +53,23 @@ Entry read_entry(const std::string& file, const std::string& name, const Json& j
     return entry;
 }
 
-/// The header's entries in the order of their data, which they must cover without hole or overlap.
-std::vector<Entry> read_header(const std::string& file, std::span<const std::byte> bytes) {
+/// The header's text; the data begins 8 bytes (the length of the text) behind its end.
+std::string read_header_text(const InputFile& input, const std::string& file) {
     static_assert(std::endian::native == std::endian::little);
     std::uint64_t length = 0;
-    if (bytes.size() < sizeof length) fail(Exit::data, "{}: header: file has only {} bytes", file, bytes.size());
-    std::memcpy(&length, bytes.data(), sizeof length);
+    if (input.size() < sizeof length) fail(Exit::data, "{}: header: file has only {} bytes", file, input.size());
+    input.read(0, std::as_writable_bytes(std::span(&length, 1)));
     if (length > max_header_bytes) fail(Exit::data, "{}: header: {} bytes, at most {}", file, length, max_header_bytes);
-    if (length > bytes.size() - sizeof length)
+    if (length > input.size() - sizeof length)
         fail(Exit::data, "{}: header: truncated, expected {} bytes, got {}", file, length,
-             bytes.size() - sizeof length);
+             input.size() - sizeof length);
+    std::string text(length, '\0');
+    input.read(sizeof length, std::as_writable_bytes(std::span(text)));
+    return text;
+}
 
-    const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + sizeof length, length);
+/// The header's entries in the order of their data, `data` bytes that they must cover without hole or overlap.
+std::vector<Entry> parse_header(const std::string& file, const std::string& text, std::uint64_t data) {
     if (!text.starts_with('{')) fail(Exit::data, "{}: header: does not begin with '{{'", file);
     std::vector<Entry> entries;
     const Json header = parse_json(text, file + ": header");
@@ -82,7 +86,6 @@ std::vector<Entry> read_header(const std::string& file, std::span<const std::byt
                  entry.begin < position ? "overlap" : "hole", entry.begin, position);
         position = entry.end;
     }
-    const std::uint64_t data = bytes.size() - sizeof length - length;
     if (data < position) fail(Exit::data, "{}: truncated: expected {} bytes of data, got {}", file, position, data);
     if (data > position) fail(Exit::data, "{}: data: {} bytes belong to no tensor", file, data - position);
     return entries;
@@ -109,24 +112,22 @@ Checkpoint::Checkpoint(const std::filesystem::path& folder) : folder_(folder) {
     for (const auto& [tensor, shard] : shards) {
         if (shard.empty() || std::filesystem::path(shard).filename() != shard)
             fail(Exit::data, "{}: weight_map: {}: '{}' is not a file name", name, tensor, shard);
-        if (!maps_.contains(folder / shard)) add_file(folder / shard);
+        if (!files_.contains(folder / shard)) add_file(folder / shard);
     }
     for (const auto& [tensor, shard] : shards) {
         const auto* view = find(tensor);
-        if (!view || *view->file != folder / shard) fail(Exit::data, "{}: {}: not in {}", name, tensor, shard);
+        if (!view || view->file->path() != folder / shard) fail(Exit::data, "{}: {}: not in {}", name, tensor, shard);
     }
 }
 
 void Checkpoint::add_file(const std::filesystem::path& path) {
-    const auto& [key, map] = *maps_.emplace(path, MappedFile(path)).first;
-    const auto bytes = map.bytes();
-    for (auto& entry : read_header(path.string(), bytes)) {
-        std::uint64_t header = 0;
-        std::memcpy(&header, bytes.data(), sizeof header);
-        const auto data = bytes.subspan(sizeof header + header + entry.begin, entry.end - entry.begin);
-        const bool added = tensors_.emplace(entry.name, TensorView{entry.dtype, entry.shape, data, &key}).second;
-        if (!added)
-            fail(Exit::data, "{}: {}: also in {}", path.string(), entry.name, tensors_.at(entry.name).file->string());
+    const InputFile& file = files_.emplace(path, InputFile(path)).first->second;
+    const std::string header = read_header_text(file, path.string());
+    const std::uint64_t data = sizeof(std::uint64_t) + header.size();
+    for (const Entry& entry : parse_header(path.string(), header, file.size() - data)) {
+        const TensorView view{entry.dtype, entry.shape, &file, data + entry.begin, entry.end - entry.begin};
+        const auto [at, fresh] = tensors_.emplace(entry.name, view);
+        if (!fresh) fail(Exit::data, "{}: {}: also in {}", path.string(), entry.name, at->second.where());
     }
 }
 
@@ -139,17 +140,17 @@ const TensorView& Checkpoint::get(const std::string& name, std::span<const std::
     const auto* view = find(name);
     if (!view) fail(Exit::data, "{}: {}: missing tensor", folder_.string(), name);
     if (!std::equal(shape.begin(), shape.end(), view->shape.begin(), view->shape.end()))
-        fail(Exit::data, "{}: {}: expected shape {}, got {}", view->file->string(), name, shape_text(shape),
+        fail(Exit::data, "{}: {}: expected shape {}, got {}", view->where(), name, shape_text(shape),
              shape_text(view->shape));
     if (view->dtype != "BF16" && view->dtype != "F16" && view->dtype != "F32")
-        fail(Exit::data, "{}: {}: dtype {} is not supported, expected BF16, F16 or F32", view->file->string(), name,
+        fail(Exit::data, "{}: {}: dtype {} is not supported, expected BF16, F16 or F32", view->where(), name,
              view->dtype);
     return *view;
 }
 
 std::vector<std::filesystem::path> Checkpoint::files() const {
     std::vector<std::filesystem::path> paths;
-    for (const auto& [path, map] : maps_) paths.push_back(path);
+    for (const auto& [path, file] : files_) paths.push_back(path);
     return paths;
 }
 

@@ -9,9 +9,7 @@ void require(const std::string& value, const char* key) {
     if (value.empty()) fail(Exit::usage, "{}: required, set it in the configuration or as --{}=...", key, key);
 }
 
-}  // namespace
-
-Inputs open_inputs(const Config& config) {
+Inputs open_files(const Config& config) {
     require(config.model.path, "model.path");
     require(config.cases.path, "cases.path");
     ModelConfig model = read_model_config(config.model.path);
@@ -19,16 +17,19 @@ Inputs open_inputs(const Config& config) {
     Inputs inputs{model, Tokenizer(config.model.path), read_facts(config.cases.path), {}, nullptr};
     inputs.order = scan_order(inputs.facts.size(), config.cases.seed);
     inputs.weights = std::make_unique<Weights>(config.model.path, model, config.model.precision);
-    inputs.embedding_std = inputs.weights->embedding_std();
     return inputs;
 }
 
-Identity identify(const Config& config, const Inputs& inputs) {
-    std::string lines;
-    for (const auto& file : inputs.weights->checkpoint().files())
-        lines += fmt::format("{}  {}\n", sha256_file(file), file.filename().string());
-    return {sha256(lines), sha256_file(std::filesystem::path(config.model.path) / "tokenizer.json"),
-            sha256_file(config.cases.path)};
+}  // namespace
+
+Inputs open_inputs(const Config& config, const Comm& world) {
+    std::optional<Inputs> inputs;
+    world.together([&] { inputs = open_files(config); });
+    const std::int64_t blocks = inputs->weights->embedding_blocks(), rank = world.rank(), ranks = world.size();
+    std::vector<double> sums;
+    world.together([&] { sums = inputs->weights->embedding_sums(blocks * rank / ranks, blocks * (rank + 1) / ranks); });
+    inputs->embedding_std = inputs->weights->embedding_std(world.gather_all(sums));
+    return std::move(*inputs);
 }
 
 Attributes describe(const Config& config, const Inputs& inputs, const Identity& identity) {

@@ -6,8 +6,6 @@
 namespace moesweep {
 namespace {
 
-constexpr std::size_t most_per_pass = 128;  // candidates a rank takes at a time: bounds its memory
-
 /// Refuses what the model cannot run, by name.
 void check_length(const Config& config, const Case& candidate, const ModelConfig& model) {
     const auto length = static_cast<std::int64_t>(candidate.tokens.size());
@@ -41,30 +39,41 @@ void judge(const Config& config, const std::vector<Case*>& candidates, const std
     }
 }
 
-/// Both deltas of the round's candidates, each rank running a share of them.
-void run_candidates(const Config& config, const Inputs& inputs, const Comm& comm, std::vector<Case>& round) {
+/// Both deltas of the round's candidates, each rank running a share of them. False if it was left for a wish to stop.
+bool run_candidates(const Config& config, const Inputs& inputs, Crew& crew, std::vector<Case>& round) {
     std::vector<Case*> candidates;
     for (auto& c : round)
         if (c.status == Status::usable) candidates.push_back(&c);
-    const auto share = [&](int rank) {
-        return candidates.size() * static_cast<std::size_t>(rank) / static_cast<std::size_t>(comm.size());
-    };
-    const std::vector<SitePlan> no_rows(static_cast<std::size_t>(inputs.model.num_hidden_layers));
-    const PassPlan base_runs{no_rows, Vectors::none, /*routing=*/false, {}};
+    const auto ranks = static_cast<std::size_t>(crew.world.size()), rank = static_cast<std::size_t>(crew.world.rank());
+    const std::size_t begin = candidates.size() * rank / ranks, end = candidates.size() * (rank + 1) / ranks;
+
+    PassPlan base_runs{.routing = false};
+    base_runs.sites.resize(static_cast<std::size_t>(inputs.model.num_hidden_layers));
+    base_runs.micro_batches =
+        crew.layout.micro_batches(static_cast<std::int64_t>((candidates.size() + ranks - 1) / ranks));
+    base_runs.tick = [&] { crew.watchdog.tick(); };
+    base_runs.stop = stop_requested;
 
     std::vector<double> deltas;
-    comm.together([&] {
-        for (std::size_t begin = share(comm.rank()), end = share(comm.rank() + 1); begin < end;) {
-            std::vector<PassCase> cases;
-            for (; begin < end && cases.size() < most_per_pass; ++begin)
-                cases.push_back(make_pass_case(config, inputs, *candidates[begin], 0, {config.noise.scale, 0}));
-            const PassResult result = run_pass(inputs.model, *inputs.weights, cases, base_runs);
-            for (std::size_t b = 0; b < cases.size(); ++b)
-                deltas.insert(deltas.end(), {result.delta_clean[b], result.delta_noised[b]});
-        }
-    });
-    const auto all = comm.gather_all(deltas);
-    comm.together([&] { judge(config, candidates, all); });
+    bool finished = true;
+    const auto run = [&] {
+        std::vector<PassCase> cases;
+        for (std::size_t i = begin; i < end; ++i)
+            cases.push_back(make_pass_case(config, inputs, *candidates[i], 0, {config.noise.scale, 0}));
+        if (cases.empty() && crew.group.size() == 1) return;
+        const auto result = run_pass({*inputs.weights, *crew.layers, crew.group}, cases, base_runs);
+        finished = result.has_value();
+        for (std::size_t b = 0; finished && b < cases.size(); ++b)
+            deltas.insert(deltas.end(), {result->delta_clean[b], result->delta_noised[b]});
+    };
+    if (crew.group.size() == 1)
+        crew.world.together(run);
+    else
+        run();  // a group walks in step: an Error here ends the run at once
+    if (crew.world.any(!finished)) return false;
+    const auto all = crew.world.gather_all(deltas);
+    crew.world.together([&] { judge(config, candidates, all); });
+    return true;
 }
 
 /// Cuts off what lies beyond the record that completes both studies; false while one is not complete.
@@ -91,26 +100,29 @@ PassCase make_pass_case(const Config& config, const Inputs& inputs, const Case& 
                           seed)};
 }
 
-std::vector<Case> scan(const Config& config, const Inputs& inputs, const Comm& comm, Progress& progress) {
+std::vector<Case> scan(const Config& config, const Inputs& inputs, Crew& crew) {
     const std::int64_t limit =
         config.cases.limit == 0 ? static_cast<std::int64_t>(inputs.facts.size()) : config.cases.limit;
-    const auto ranks = static_cast<std::size_t>(comm.size());
+    const auto ranks = static_cast<std::size_t>(crew.world.size()),
+               most = ranks * static_cast<std::size_t>(crew.layout.scan_cases);
     std::vector<Case> scanned;
     std::size_t usable = 0, position = 0;
-    progress.begin("usable cases", 0, limit);
+    crew.watchdog.phase("scan");
+    crew.progress.begin("usable cases", 0, limit);
     while (!complete(config, scanned, usable) && position < inputs.order.size()) {
-        if (comm.any(stop_requested())) return {};
+        if (crew.world.any(stop_requested() || std::chrono::steady_clock::now() > crew.deadline)) return {};
         // Somewhat more than is still wanted, since some will not be usable; the surplus is dropped.
         const auto missing = static_cast<std::size_t>(std::max(limit, config.scale_up.limit)) - usable;
-        const std::size_t wanted = std::clamp(missing * 5 / 4, 8 * ranks, most_per_pass * ranks);
+        const std::size_t wanted = std::clamp(missing * 5 / 4, std::min(8 * ranks, most), most);
         std::vector<Case> round;
-        comm.together([&] { round = next_round(config, inputs, position, wanted); });
-        run_candidates(config, inputs, comm, round);
+        crew.world.together([&] { round = next_round(config, inputs, position, wanted); });
+        if (!run_candidates(config, inputs, crew, round)) return {};
         std::move(round.begin(), round.end(), std::back_inserter(scanned));
-        progress.update(static_cast<std::int64_t>(usable), 0, 0);
+        crew.progress.update(static_cast<std::int64_t>(usable), 0, 0);
     }
-    progress.update(static_cast<std::int64_t>(usable), 0, 0);
-    progress.end();
+    crew.watchdog.phase("");
+    crew.progress.update(static_cast<std::int64_t>(usable), 0, 0);
+    crew.progress.end();
     return scanned;
 }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "dealer.h"
 #include "moesweep/protocol.h"
 
 namespace moesweep {
@@ -13,52 +14,139 @@ std::vector<std::int64_t> missing_units(const Store& store, std::int64_t count) 
     return missing;
 }
 
-UnitTables compute_unit(const Config& config, const Inputs& inputs, const std::vector<Case>& cases,
-                        const Series& series, std::int64_t unit, PassPlan plan) {
-    const auto first = static_cast<std::size_t>(unit * config.run.unit);
-    const auto end = std::min(first + static_cast<std::size_t>(config.run.unit), series.members.size());
+/// The members of a unit: indices into series.members.
+struct Range {
+    std::size_t begin, end;
+};
+
+Range members_of(const Config& config, const Series& series, std::int64_t unit) {
+    const auto size = static_cast<std::size_t>(config.run.unit), begin = static_cast<std::size_t>(unit) * size;
+    return {begin, std::min(begin + size, series.members.size())};
+}
+
+std::vector<PassCase> make_pass_cases(const Config& config, const Inputs& inputs, const std::vector<Case>& cases,
+                                      const Series& series, const std::vector<std::int64_t>& units) {
     std::vector<PassCase> pass_cases;
-    for (std::size_t i = first; i < end; ++i) {
-        const std::int32_t index = series.members[i];
-        pass_cases.push_back(
-            make_pass_case(config, inputs, cases[static_cast<std::size_t>(index)], index, series.noise));
-        if (!series.pairs.empty()) pass_cases.back().pair = series.pairs[i];
+    for (const auto unit : units) {
+        const auto [begin, end] = members_of(config, series, unit);
+        for (std::size_t i = begin; i < end; ++i) {
+            const std::int32_t index = series.members[i];
+            pass_cases.push_back(
+                make_pass_case(config, inputs, cases[static_cast<std::size_t>(index)], index, series.noise));
+            if (!series.pairs.empty()) pass_cases.back().pair = series.pairs[i];
+        }
     }
-    UnitTables tables = run_pass(inputs.model, *inputs.weights, pass_cases, plan).tables;
-    tables.case_begin = series.members[first];
-    tables.case_end = series.members[end - 1] + 1;
-    return tables;
+    return pass_cases;
+}
+
+/// The lines of cases [begin, end) of a table that is sorted by case.
+template <class Table>
+Range lines_of(const Table& table, std::int32_t begin, std::int32_t end) {
+    const auto place = [&](std::int32_t c) {
+        return static_cast<std::size_t>(std::ranges::lower_bound(table.case_index, c) - table.case_index.begin());
+    };
+    return {place(begin), place(end)};
+}
+
+template <class T>
+std::vector<T> cut(const std::vector<T>& column, Range lines, std::size_t width) {
+    return {column.begin() + static_cast<std::ptrdiff_t>(lines.begin * width),
+            column.begin() + static_cast<std::ptrdiff_t>(lines.end * width)};
+}
+
+template <class Table>
+void cut(Table& table, Range lines) {
+    columns(table, [&](const ColumnInfo&, auto& column, int width) {
+        column = cut(column, lines, static_cast<std::size_t>(width));
+    });
+}
+
+/// What a pass over several units found for one of them.
+UnitTables tables_of_unit(const UnitTables& pass, std::int32_t case_begin, std::int32_t case_end) {
+    UnitTables unit = pass;
+    unit.case_begin = case_begin;
+    unit.case_end = case_end;
+    const Range routing = lines_of(pass.routing, case_begin, case_end),
+                rows = lines_of(pass.rows, case_begin, case_end);
+    cut(unit.base, lines_of(pass.base, case_begin, case_end));
+    cut(unit.routing, routing);
+    cut(unit.rows, rows);
+    for (VectorTable& vectors : unit.vectors)
+        vectors.values =
+            cut(vectors.values, vectors.name == "output" ? routing : rows, static_cast<std::size_t>(vectors.width));
+    return unit;
+}
+
+void commit(const Config& config, const Series& series, const std::vector<std::int64_t>& units,
+            const UnitTables& pass) {
+    for (const auto unit : units) {
+        const auto [begin, end] = members_of(config, series, unit);
+        series.store.write_unit(unit, tables_of_unit(pass, series.members[begin], series.members[end - 1] + 1));
+    }
 }
 
 }  // namespace
 
 bool compute_series(const Config& config, const Inputs& inputs, const std::vector<Case>& cases, const Series& series,
-                    const std::vector<SitePlan>& sites, const Comm& comm, Progress& progress) {
+                    const std::vector<SitePlan>& sites, Crew& crew) {
     const std::int64_t count = series.units(config);
-    const auto layers = static_cast<double>(inputs.model.num_hidden_layers);
     std::vector<std::int64_t> missing;
-    comm.together([&] { missing = missing_units(series.store, count); });
-    comm.barrier();  // nobody commits before everybody has looked, so all deal from the same list
-    if (missing.empty()) return true;
-
-    const auto done = [&] { return count - static_cast<std::int64_t>(missing_units(series.store, count).size()); };
-    progress.begin(series.title, done(), count);
-    comm.together([&] {
-        const auto ranks = static_cast<std::size_t>(comm.size());
-        for (std::size_t i = static_cast<std::size_t>(comm.rank()); i < missing.size() && !stop_requested();
-             i += ranks) {
-            const std::int64_t done_before = done();
-            const auto on_layer = [&](std::int64_t layer, std::int64_t rows) {
-                progress.update(done_before, static_cast<double>(layer + 1) / layers, rows);
-            };
-            const PassPlan plan{sites, series.vectors, /*routing=*/true, on_layer};
-            series.store.write_unit(missing[i], compute_unit(config, inputs, cases, series, missing[i], plan));
-            progress.update(done(), 0, 0);
-        }
+    crew.world.together([&] {
+        if (crew.world.root()) missing = missing_units(series.store, count);
     });
-    progress.update(done(), 0, 0);
-    progress.end();
-    return comm.broadcast(done() == count ? "all" : "some") == "all";
+    const std::int64_t to_do = crew.world.broadcast(std::vector{static_cast<std::int64_t>(missing.size())})[0];
+    if (to_do == 0) return true;
+
+    Dealer dealer(crew.world, crew.group, std::move(missing), crew.layout.units_per_pass, crew.deadline);
+    const auto done = [&] { return count - to_do + dealer.done(); };
+    const auto serve = [&] {
+        crew.watchdog.tick();
+        dealer.serve(stop_requested());
+    };
+    const auto layers = static_cast<double>(inputs.model.num_hidden_layers);
+    crew.watchdog.phase("sweep");
+    crew.progress.begin(series.title, done(), count);
+
+    std::optional<Error> failure;  // of this rank; told at the end, when the others have finished what they had in hand
+    const auto attempt = [&](auto&& step) {
+        try {
+            step();
+        } catch (const Error& error) {
+            crew.progress.note(error.what());
+            failure = error;
+        }
+    };
+    while (const auto units = dealer.next(failure.has_value())) {
+        const auto hand = static_cast<double>(dealer.busiest() * crew.group.size());
+        PassPlan plan{sites, series.vectors};
+        plan.micro_batches = crew.layout.micro_batches(dealer.busiest() * config.run.unit);
+        plan.tick = serve;
+        plan.stop = [&] { return serve(), dealer.stopping(); };
+        plan.on_layer = [&](std::int64_t layer, std::int64_t rows) {
+            crew.progress.update(done(), hand * static_cast<double>(layer + 1) / layers, rows);
+        };
+        std::optional<PassResult> result;
+        const auto pass = [&] {
+            const auto pass_cases = make_pass_cases(config, inputs, cases, series, *units);
+            result = run_pass({*inputs.weights, *crew.layers, crew.group}, pass_cases, plan, &crew.traffic);
+        };
+        if (crew.group.size() == 1)
+            attempt(pass);
+        else
+            pass();  // the others of the group wait for this rank in every step: an Error here ends the run at once
+        if (result) attempt([&] { commit(config, series, *units, result->tables); });
+        if (!result && !failure) dealer.serve(/*wish=*/true);  // left in the middle, maybe for the wish of another
+        crew.progress.update(done(), 0, 0);
+    }
+    crew.world.together([&] {
+        if (failure) throw Error(*failure);
+    });
+    crew.watchdog.phase("");
+    crew.progress.update(done(), 0, 0);
+    crew.progress.end();
+    bool complete = false;
+    crew.world.together([&] { complete = !crew.world.root() || missing_units(series.store, count).empty(); });
+    return !crew.world.any(!complete);
 }
 
 }  // namespace moesweep

@@ -4,188 +4,75 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <c10/core/InferenceMode.h>
 
-#include "moesweep/attention.h"
-#include "moesweep/layers.h"
-#include "recorder.h"
+#include <deque>
+
+#include "expert_dispatch.h"
+#include "micro_batch.h"
 
 namespace moesweep {
 namespace {
 
-/// The state of a walk: hidden states [N, D] as layer_pass.h draws them. Run 2b is case b's clean run, 2b + 1 its noised one.
-class Pass {
-  public:
-    Pass(const ModelConfig& config, const Weights& weights, std::span<const PassCase> cases, const PassPlan& plan)
-        : config_(config),
-          weights_(weights),
-          cases_(cases),
-          plan_(plan),
-          rotary_(config, longest(cases), weights.dtype()),
-          attention_(config, contexts(cases), weights.dtype()),
-          recorder_(config, cases, plan) {}
-
-    PassResult run() {
-        embed();
-        for (std::int64_t l = 0; l < config_.num_hidden_layers; ++l) {
-            const LayerWeights layer = weights_.layer(l);
-            attend(layer, /*last=*/l + 1 == config_.num_hidden_layers);
-            if (layer.moe)
-                apply_moe(l, layer);
-            else
-                hidden_ = hidden_ + feed_forward(*layer.dense,
-                                                 rms_norm(hidden_, layer.post_attention_norm, config_.rms_norm_eps));
-            if (plan_.on_layer) plan_.on_layer(l, hidden_.size(0) - first_row_);
-        }
-        return recorder_.finish(score());
+/// As many micro-batches as the plan says, of as equal numbers of cases as can be; some may have none.
+std::deque<MicroBatch> cut(const Weights& weights, std::span<const PassCase> cases, const PassPlan& plan) {
+    const auto n = cases.size(), parts = static_cast<std::size_t>(plan.micro_batches);
+    std::deque<MicroBatch> batches;
+    for (std::size_t i = 0; i < parts; ++i) {
+        const std::size_t begin = n * i / parts, end = n * (i + 1) / parts;
+        batches.emplace_back(weights, cases.subspan(begin, end - begin), plan);
     }
+    return batches;
+}
 
-  private:
-    static std::int64_t length(const PassCase& c) { return static_cast<std::int64_t>(c.facts->tokens.size()); }
-
-    static std::int64_t longest(std::span<const PassCase> cases) {
-        std::int64_t most = 1;
-        for (const auto& c : cases) most = std::max(most, length(c));
-        return most;
-    }
-
-    static std::vector<Context> contexts(std::span<const PassCase> cases) {
-        std::vector<Context> all;
-        std::int64_t begin = 0;
-        for (const auto& c : cases)
-            for (int run = 0; run < 2; ++run, begin += length(c) - 1) all.push_back({begin, length(c) - 1});
-        return all;
-    }
-
-    /// Contexts and base rows from the embedding; the noise goes to the subject's tokens of the noised runs (eq. 2).
-    void embed() {
-        std::vector<at::Tensor> parts, last_rows;
-        std::vector<std::int64_t> positions, runs;
-        for (const auto& c : cases_) {
-            const at::Tensor clean = weights_.embed(c.facts->tokens), noised = clean.clone();
-            noised.narrow(0, c.facts->subject_begin, c.facts->subject_end - c.facts->subject_begin)
-                .add_(c.noise.to(clean.scalar_type()));
-            for (const auto& run : {clean, noised}) {
-                const std::int64_t context = length(c) - 1;
-                parts.push_back(run.narrow(0, 0, context));
-                last_rows.push_back(run.narrow(0, context, 1));
-                for (std::int64_t t = 0; t < context; ++t) positions.push_back(t);
-                runs.push_back(static_cast<std::int64_t>(runs.size()));
-            }
-        }
-        for (const auto run : runs) positions.push_back(length(cases_[static_cast<std::size_t>(run / 2)]) - 1);
-        parts.insert(parts.end(), last_rows.begin(), last_rows.end());
-        hidden_ = at::cat(parts);
-        positions_ = at::tensor(positions, at::kLong);
-        attention_.add_rows(runs);
-        base_rows_ = static_cast<std::int64_t>(runs.size());
-    }
-
-    /// Adds the attention block. In the last layer the contexts have done their work with their keys and values, and only
-    /// the rows go on.
-    void attend(const LayerWeights& layer, bool last) {
-        const std::int64_t H = config_.num_attention_heads, Hkv = config_.num_key_value_heads, Dh = config_.head_dim;
-        const std::int64_t N = hidden_.size(0);
-        const at::Tensor qkv =
-            project(rms_norm(hidden_, layer.input_norm, config_.rms_norm_eps), layer.qkv, layer.qkv_bias);
-        const auto heads = [&](std::int64_t first, std::int64_t count) {
-            return qkv.narrow(1, first * Dh, count * Dh).reshape({N, count, Dh});
-        };
-        at::Tensor q = heads(0, H), k = heads(H, Hkv);
-        const at::Tensor v = heads(H + Hkv, Hkv);
-        if (config_.qk_norm) {
-            q = rms_norm(q, layer.q_norm, config_.rms_norm_eps);
-            k = rms_norm(k, layer.k_norm, config_.rms_norm_eps);
-        }
-        const at::Tensor mixed =
-            attention_(rotary_.rotate(q, positions_), rotary_.rotate(k, positions_), v, /*with_contexts=*/!last);
-        if (last) {
-            hidden_ = hidden_.narrow(0, attention_.contexts_end(), attention_.rows());
-            first_row_ = 0;
-        } else {
-            first_row_ = attention_.contexts_end();
-        }
-        hidden_ = hidden_ + project(mixed, layer.output, layer.output_bias);
-    }
-
-    /// Adds the MoE block, notes the base rows' routing, and appends this layer's patched rows.
-    void apply_moe(std::int64_t l, const LayerWeights& layer) {
-        const at::Tensor x = rms_norm(hidden_, layer.post_attention_norm, config_.rms_norm_eps);
-        const Routing routing = route(*layer.moe, config_, x);
-        const at::Tensor parts = contributions(*layer.moe, routing, x), outputs = combine(*layer.moe, parts, x);
-
-        const auto base = [&](const at::Tensor& t) { return t.narrow(0, first_row_, base_rows_); };
-        const Routing base_routing{base(routing.experts), base(routing.weights), base(routing.gap)};
-        recorder_.routing(l, base_routing, base(parts), base(outputs));
-        at::Tensor rows;
-        if (plan_.sites[static_cast<std::size_t>(l)].any())
-            rows = patched_rows(l, base_routing.experts, base(parts), base(outputs));
-        hidden_ = hidden_ + outputs;
-        if (rows.defined()) hidden_ = at::cat({hidden_, rows});
-    }
-
-    /// A row for every patch of this layer: the noised run's residual before the MoE block plus the patched output.
-    at::Tensor patched_rows(std::int64_t l, const at::Tensor& base_experts, const at::Tensor& parts,
-                            const at::Tensor& outputs) {
-        const at::Tensor experts = base_experts.cpu().contiguous();
-        const auto K = static_cast<std::size_t>(experts.size(1));
-        const auto experts_of = [&](std::size_t run) {
-            return std::span<const std::int64_t>(experts.data_ptr<std::int64_t>() + run * K, K);
-        };
-        std::vector<at::Tensor> rows;
-        std::vector<std::int64_t> runs, positions;
-        for (std::size_t b = 0; b < cases_.size(); ++b) {
-            const auto clean = static_cast<std::int64_t>(2 * b), noised = clean + 1;
-            const Site site{experts_of(2 * b), experts_of(2 * b + 1), parts[clean],  parts[noised],
-                            outputs[clean],    outputs[noised],       cases_[b].pair};
-            const Patches patches = make_patches(site, plan_.sites[static_cast<std::size_t>(l)]);
-            if (patches.labels.empty()) continue;
-            recorder_.patches(b, l, patches);
-            rows.push_back(hidden_[first_row_ + noised] + patches.outputs);
-            runs.insert(runs.end(), patches.labels.size(), noised);
-            positions.insert(positions.end(), patches.labels.size(), length(cases_[b]) - 1);
-        }
-        if (rows.empty()) return {};
-        attention_.add_rows(runs);
-        positions_ = at::cat({positions_, at::tensor(positions, at::kLong)});
-        return at::cat(rows);
-    }
-
-    /// delta of every row: final-norm(row) . (U[true] - U[foil]), summed in double (eq. 1).
-    std::vector<double> score() const {
-        std::vector<std::int32_t> true_ids, foil_ids;
-        for (const auto& c : cases_) {
-            true_ids.push_back(c.facts->true_id);
-            foil_ids.push_back(c.facts->foil_id);
-        }
-        const at::Tensor contrast = weights_.head(true_ids).to(at::kDouble) - weights_.head(foil_ids).to(at::kDouble);
-        const at::Tensor final_norm = weights_.final_norm();
-        const at::Tensor row_case = at::floor_divide(at::tensor(attention_.row_runs(), at::kLong), 2);
-
-        std::vector<double> deltas;
-        for (std::int64_t row = 0; row < hidden_.size(0); row += score_rows) {
-            const std::int64_t n = std::min(score_rows, hidden_.size(0) - row);
-            const at::Tensor normed =
-                rms_norm(hidden_.narrow(0, row, n), final_norm, config_.rms_norm_eps).to(at::kDouble);
-            const at::Tensor delta = (normed * contrast.index_select(0, row_case.narrow(0, row, n))).sum(-1).cpu();
-            deltas.insert(deltas.end(), delta.data_ptr<double>(), delta.data_ptr<double>() + n);
-        }
-        return deltas;
-    }
-
-    static constexpr std::int64_t score_rows = 1024;  // scored at a time, to bound memory in double
-
-    const ModelConfig& config_;
-    const Weights& weights_;
-    std::span<const PassCase> cases_;
-    const PassPlan& plan_;
-    Rotary rotary_;
-    Attention attention_;
-    Recorder recorder_;
-
-    at::Tensor hidden_;     // [N, D]
-    at::Tensor positions_;  // [N] token position of each row, contexts included
-    std::int64_t base_rows_ = 0;
-    std::int64_t first_row_ = 0;  // where rows begin: after the contexts, until the last layer drops these
+/// A micro-batch in a MoE layer.
+struct Trip {
+    MicroBatch& batch;
+    MicroBatch::MoeInput input;
+    ExpertDispatch dispatch;
 };
+
+/// Takes all micro-batches through a MoE layer. In a group of several ranks two are in flight: the rows of one travel while
+/// the experts run over those of the one before it. False if the group agreed to stop.
+bool apply_moe_layer(std::int64_t l, const LayerWeights& layer, bool last, const Comm& group,
+                     std::deque<MicroBatch>& batches, const ModelConfig& config, const PassPlan& plan,
+                     LayerTraffic& traffic) {
+    const std::size_t in_flight = group.size() > 1 ? 1 : 0;
+    std::deque<Trip> sent, answered;
+    const auto compute = [&] {
+        sent.front().dispatch.compute(*layer.moe, plan.tick);
+        answered.push_back(std::move(sent.front()));
+        sent.pop_front();
+    };
+    const auto collect = [&] {
+        auto& [batch, input, dispatch] = answered.front();
+        batch.leave_moe(l, layer, input, dispatch.collect());
+        answered.pop_front();
+    };
+    for (MicroBatch& batch : batches) {
+        batch.attend(layer, last);
+        plan.tick();
+        MicroBatch::MoeInput input = batch.enter_moe(layer);
+        ExpertDispatch dispatch(group, config, input.routing, input.x, plan.stop(), traffic);
+        if (dispatch.stopped()) return false;
+        sent.push_back({batch, std::move(input), std::move(dispatch)});
+        if (sent.size() > in_flight) compute();
+        if (answered.size() > in_flight) collect();
+    }
+    while (!sent.empty()) compute();
+    while (!answered.empty()) collect();
+    return true;
+}
+
+PassResult join(std::deque<MicroBatch>& batches) {
+    PassResult whole = batches.front().finish();
+    for (auto batch = batches.begin() + 1; batch != batches.end(); ++batch) {
+        const PassResult part = batch->finish();
+        whole.delta_clean.insert(whole.delta_clean.end(), part.delta_clean.begin(), part.delta_clean.end());
+        whole.delta_noised.insert(whole.delta_noised.end(), part.delta_noised.begin(), part.delta_noised.end());
+        append(whole.tables, part.tables);
+    }
+    sort_by_case(whole.tables);
+    return whole;
+}
 
 }  // namespace
 
@@ -194,10 +81,33 @@ at::Tensor subject_noise(std::int64_t subject_tokens, std::int64_t hidden_size, 
     return at::randn({subject_tokens, hidden_size}, generator, at::kFloat) * sigma;
 }
 
-PassResult run_pass(const ModelConfig& config, const Weights& weights, std::span<const PassCase> cases,
-                    const PassPlan& plan) {
+std::optional<PassResult> run_pass(const Engine& engine, std::span<const PassCase> cases, const PassPlan& plan,
+                                   Traffic* traffic) {
     const c10::InferenceMode no_autograd;
-    return Pass(config, weights, cases, plan).run();
+    const ModelConfig& config = engine.weights.config();
+    Traffic unasked;
+    auto& layers = traffic ? *traffic : unasked;
+    layers.resize(static_cast<std::size_t>(config.num_hidden_layers));
+
+    std::deque<MicroBatch> batches = cut(engine.weights, cases, plan);
+    for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) {
+        const LayerWeights& layer = engine.layers.layer(l);
+        const bool last = l + 1 == config.num_hidden_layers;
+        if (layer.moe) {
+            LayerTraffic& here = layers[static_cast<std::size_t>(l)];
+            if (!apply_moe_layer(l, layer, last, engine.group, batches, config, plan, here)) return std::nullopt;
+        } else {
+            for (MicroBatch& batch : batches) {
+                batch.attend(layer, last);
+                batch.apply_dense(layer);
+                plan.tick();
+            }
+        }
+        std::int64_t rows = 0;
+        for (const MicroBatch& batch : batches) rows += batch.rows();
+        if (plan.on_layer) plan.on_layer(l, rows);
+    }
+    return join(batches);
 }
 
 }  // namespace moesweep

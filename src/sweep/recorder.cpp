@@ -17,7 +17,7 @@ at::Tensor norms(const at::Tensor& vectors) {
     return at::linalg_vector_norm(vectors.to(at::kDouble), 2, at::IntArrayRef{-1});
 }
 
-/// The lines' order by case; lines of one case keep theirs, which is by layer and within it as they were noted.
+/// The lines' order by case, else as they are.
 std::vector<std::size_t> order_by_case(const std::vector<std::int32_t>& case_index) {
     std::vector<std::size_t> order(case_index.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
@@ -104,18 +104,29 @@ PassResult Recorder::finish(const std::vector<double>& deltas) {
         tables_.rows.delta.push_back(delta);
         tables_.rows.rescue.push_back(delta - result.delta_noised[row_case_[row]]);
     }
-    const auto routing_order = order_by_case(tables_.routing.case_index),
-               row_order = order_by_case(tables_.rows.case_index);
-    if (keep_vectors_ != Vectors::none) {
-        auto& vectors = tables_.vectors[0];
-        reorder(vectors.values, static_cast<std::size_t>(vectors.width),
-                keep_vectors_ == Vectors::outputs ? routing_order : row_order);
-    }
-    reorder(tables_.base, order_by_case(tables_.base.case_index));
-    reorder(tables_.routing, routing_order);
-    reorder(tables_.rows, row_order);
     result.tables = std::move(tables_);
     return result;
+}
+
+void append(UnitTables& tables, const UnitTables& more) {
+    append(tables.base, more.base);
+    append(tables.routing, more.routing);
+    append(tables.rows, more.rows);
+    for (std::size_t i = 0; i < more.vectors.size(); ++i) {
+        auto& values = tables.vectors[i].values;
+        values.insert(values.end(), more.vectors[i].values.begin(), more.vectors[i].values.end());
+    }
+}
+
+void sort_by_case(UnitTables& tables) {
+    const auto routing_order = order_by_case(tables.routing.case_index),
+               row_order = order_by_case(tables.rows.case_index);
+    for (VectorTable& vectors : tables.vectors)
+        reorder(vectors.values, static_cast<std::size_t>(vectors.width),
+                vectors.name == "output" ? routing_order : row_order);
+    reorder(tables.base, order_by_case(tables.base.case_index));
+    reorder(tables.routing, routing_order);
+    reorder(tables.rows, row_order);
 }
 
 }  // namespace moesweep

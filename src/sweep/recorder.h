@@ -1,4 +1,4 @@
-// What a pass keeps for the store: lines are noted layer by layer as they arise and put in case order at the end.
+// What a pass keeps for the store: lines are noted layer by layer as they arise, and put in case order at the end.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -22,7 +22,7 @@ class Recorder {
     /// The patches of one site, whose rows follow those noted before.
     void patches(std::size_t case_in_pass, std::int64_t layer, const Patches& patches);
 
-    /// Everything noted, with the deltas of all rows: first the base rows as above, then the patched ones.
+    /// Everything noted, as it was noted, with the deltas of all rows: first the base rows as above, then the patched ones.
     PassResult finish(const std::vector<double>& deltas);
 
   private:
@@ -32,5 +32,10 @@ class Recorder {
     UnitTables tables_;
     std::vector<std::size_t> row_case_;  // of each patched row: its case in the pass
 };
+
+/// Appends what another micro-batch noted.
+void append(UnitTables& tables, const UnitTables& more);
+/// Sorts all lines by case. Lines of one case keep their order, which is by layer and within it as they were noted.
+void sort_by_case(UnitTables& tables);
 
 }  // namespace moesweep

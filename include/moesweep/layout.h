@@ -1,0 +1,69 @@
+// How a run is laid out over the ranks and their memory, before anything is computed: how many ranks share a model, whether
+// it stays in memory, and how many cases a pass and a micro-batch take. It changes no number.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "moesweep/comm.h"
+#include "moesweep/config.h"
+#include "moesweep/interventions.h"
+#include "moesweep/weights.h"
+
+namespace moesweep {
+
+/// Memory of one rank, in bytes, at most.
+struct Memory {
+    std::int64_t limit = 0;    ///< run.memory
+    std::int64_t program = 0;  ///< libraries, tokenizer, facts
+    std::int64_t weights = 0;  ///< of the largest share: all its layers, or the buffers of streaming
+    std::int64_t rows = 0;     ///< what a pass keeps from layer to layer, and its results
+    std::int64_t step = 0;     ///< what micro-batches in flight need for a while
+    std::int64_t total() const { return program + weights + rows + step; }
+};
+
+struct Layout {
+    std::int64_t experts = 1;  ///< ranks of an expert group, at least
+    bool streamed = false;
+    std::int64_t units_per_pass = 1;  ///< of a rank
+    std::int64_t cases_per_micro_batch = 1;
+    std::int64_t scan_cases = 1;  ///< candidates a rank takes at a time
+    Memory memory;
+
+    /// For a pass in which the busiest rank of a group has `cases`: two at least where they travel.
+    std::int64_t micro_batches(std::int64_t cases) const;
+};
+
+/// The size of what a pass computes.
+struct Workload {
+    std::int64_t tokens = 0;         ///< of the longest prompt
+    std::int64_t rows_per_case = 0;  ///< patched rows at most
+    std::int64_t cases = 0;          ///< to be swept, at most
+};
+
+/// The ranks at hand.
+struct Ranks {
+    std::int64_t world = 1;
+    std::int64_t node = 1;          ///< of the smallest node
+    std::int64_t memory_limit = 0;  ///< bytes a rank may take
+    std::int64_t program = 0;       ///< bytes that the largest one takes before it holds weights
+};
+
+/// Bytes that this process may use: the least of the machine's memory and its control groups' limits.
+std::int64_t available_memory();
+/// Bytes that this process holds now.
+std::int64_t resident_memory();
+
+/// Every rank calls it and gets the same.
+Ranks look_at_ranks(const Config& config, const Comm& world);
+
+/// parallel.experts and model.weights as given; where they say auto, the first that fits into memory of: resident with 1, 2,
+/// 4 ... ranks to a group, streamed with 1, 2, 4 ... No group is larger than a node unless asked for. Error(usage) if more
+/// ranks are asked for than there are, or if a run.memory given as a size cannot be kept; where it is a share of what there
+/// is, the smallest layout is taken.
+Layout choose_layout(const Config& config, const Weights& weights, const Workload& work, const Ranks& ranks);
+
+/// This rank's expert group: neighbours on a node, `experts` of them or somewhat more where the ranks do not divide.
+Comm expert_group(const Comm& world, std::int64_t experts);
+
+}  // namespace moesweep

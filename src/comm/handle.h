@@ -1,0 +1,44 @@
+// What a Comm holds of MPI.
+#pragma once
+#include <mpi.h>
+
+#include <climits>
+
+#include <list>
+#include <memory>
+#include <vector>
+
+#include "moesweep/comm.h"
+
+namespace moesweep {
+
+/// Error(internal) with MPI's own words unless `code` is success.
+void check(int code, const char* call);
+/// A count as MPI wants it. Error(internal) beyond 2^31 - 1.
+int to_int(std::int64_t count);
+
+/// Checks a call that waits for other ranks, and says so to whoever asks Comm::waiting_in() meanwhile.
+template <class Call, class... Args>
+void wait_for(const char* name, Call call, Args... args) {
+    const Comm::Waiting waiting(name);
+    check(call(args...), name);
+}
+
+struct Comm::Handle {
+    explicit Handle(MPI_Comm ranks) : comm(ranks) { check(MPI_Comm_dup(ranks, &mail), "MPI_Comm_dup"); }
+    ~Handle();
+    Handle(const Handle&) = delete;
+    Handle& operator=(const Handle&) = delete;
+    static Comm adopt(MPI_Comm comm);
+
+    struct Outgoing {
+        std::vector<std::int64_t> words;
+        MPI_Request request;
+    };
+    MPI_Comm comm;
+    MPI_Comm mail = MPI_COMM_NULL;  // letters keep out of the way of everything else
+    std::list<Outgoing> letters;    // not delivered yet
+    MPI_Win memory = MPI_WIN_NULL;  // shared by the node
+};
+
+}  // namespace moesweep

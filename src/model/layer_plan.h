@@ -1,0 +1,40 @@
+// A layer before it is read: where its tensors lie in memory, and which bytes of which files they are made of.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "moesweep/weights.h"
+
+namespace moesweep {
+
+/// A stored tensor and where it goes.
+struct Part {
+    const std::string* name;  ///< both are the checkpoint's
+    const TensorView* view;
+    std::int64_t to;  ///< its first element's place in the layer's memory
+};
+
+/// Bytes [begin, end) of a file that are read in one go. No element lies in two pieces.
+struct Piece {
+    const InputFile* file;
+    std::uint64_t begin, end;
+    std::size_t first_part;  ///< the first of the plan's parts that has bytes here
+};
+inline constexpr std::uint64_t most_piece_bytes = std::uint64_t{4} << 20;
+
+struct LayerPlan {
+    LayerWeights weights;       ///< slices of the memory given; undefined tensors without memory
+    std::int64_t elements = 0;  ///< of that memory: each tensor begins at a multiple of 64 bytes
+    std::vector<Part> parts;    ///< by file and offset
+    std::vector<Piece> pieces;  ///< cover the parts, in this order; neighbours in a file share a piece
+};
+
+/// Plans a layer with the experts of a share, into 1-D `memory` of the run's precision; undefined memory: its sizes alone.
+/// Error(internal) for a layer or a share that is not there.
+LayerPlan plan_layer(const Weights& weights, std::int64_t index, ExpertShare share, const at::Tensor& memory = {});
+
+/// Bytes that the parts take in their files.
+std::int64_t file_bytes(const LayerPlan& plan);
+
+}  // namespace moesweep

@@ -1,0 +1,81 @@
+#include <sys/stat.h>
+
+#include <map>
+#include <sstream>
+
+#include "moesweep/files.h"
+#include "moesweep/protocol.h"
+
+namespace moesweep {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// "<size> <mtime in ns> <absolute path>": as long as it stays the same, so does the file.
+std::string stamp_of(const fs::path& file) {
+    struct stat status {};
+    if (::stat(file.c_str(), &status) != 0) fail(Exit::io, "{}: cannot be examined", file.string());
+    return fmt::format("{} {} {}", status.st_size,
+                       std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec,
+                       fs::absolute(file).lexically_normal().string());
+}
+
+constexpr std::size_t digest_length = 64;
+
+/// RUN/weights.sha256: a line "<SHA-256> <stamp>" for each file hashed before. A line that is none is nothing known.
+std::map<std::string, std::string> read_known(const fs::path& path) {
+    std::map<std::string, std::string> known;
+    std::error_code unreachable;
+    if (!fs::exists(path, unreachable)) return known;
+    std::istringstream lines(read_file(path));
+    for (std::string line; std::getline(lines, line);)
+        if (line.size() > digest_length + 1) known[line.substr(digest_length + 1)] = line.substr(0, digest_length);
+    return known;
+}
+
+}  // namespace
+
+Identity identify(const Config& config, const Inputs& inputs, const std::filesystem::path& run, bool verify,
+                  const Comm& world) {
+    const auto files = inputs.weights->checkpoint().files();
+    const fs::path cache = run / "weights.sha256";
+    std::vector<std::string> stamps;
+    std::vector<std::int64_t> unknown;
+    std::map<std::string, std::string> known;
+    world.together([&] {
+        for (const auto& file : files) stamps.push_back(stamp_of(file));
+        if (!world.root()) return;
+        if (!verify) known = read_known(cache);
+        for (std::size_t i = 0; i < files.size(); ++i)
+            if (!known.contains(stamps[i])) unknown.push_back(static_cast<std::int64_t>(i));
+    });
+    unknown = world.broadcast(unknown);
+
+    std::string hashed;  // by this rank: a digest for each of its files
+    world.together([&] {
+        for (std::size_t i = static_cast<std::size_t>(world.rank()); i < unknown.size();
+             i += static_cast<std::size_t>(world.size()))
+            hashed += sha256_file(files[static_cast<std::size_t>(unknown[i])]);
+    });
+    const auto by_rank = world.gather_all(hashed);
+    Identity identity;
+    world.together([&] {
+        if (!world.root()) return;
+        for (std::size_t i = 0; i < unknown.size(); ++i)
+            known[stamps[static_cast<std::size_t>(unknown[i])]] =
+                by_rank[i % by_rank.size()].substr(i / by_rank.size() * digest_length, digest_length);
+        std::string lines, cached;
+        for (std::size_t i = 0; i < files.size(); ++i) {
+            lines += fmt::format("{}  {}\n", known[stamps[i]], files[i].filename().string());
+            cached += fmt::format("{} {}\n", known[stamps[i]], stamps[i]);
+        }
+        identity = {sha256(lines), sha256_file(fs::path(config.model.path) / "tokenizer.json"),
+                    sha256_file(config.cases.path)};
+        if (unknown.empty()) return;
+        make_writable_folder(run);
+        write_file_atomically(cache, cached);
+    });
+    return identity;
+}
+
+}  // namespace moesweep

@@ -1,0 +1,126 @@
+#include "moesweep/watchdog.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+namespace moesweep {
+namespace {
+
+using Clock = std::chrono::steady_clock;  // one clock for all processes of a node
+
+double now() {
+    return std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
+}
+
+/// What a rank shows to those on its node. A torn phase name would only be a misspelt word in a last message.
+struct Entry {
+    std::atomic<double> moved;  // when it last did; 0: not watched
+    std::atomic<bool> waiting;  // in MPI for others
+    std::atomic<int> rank;
+    std::atomic<char> phase[52];
+};
+static_assert(std::atomic<double>::is_always_lock_free);
+
+std::string phase_of(const Entry& entry) {
+    std::string text;
+    for (const auto& c : entry.phase) {
+        if (c == '\0') break;
+        text += c;
+    }
+    return text;
+}
+
+/// Says the line and ends all ranks, even if MPI itself is what hangs.
+[[noreturn]] void end(const Comm& world, const std::string& line) {
+    std::fprintf(stderr, "moesweep: %s\n", line.c_str());
+    std::fflush(stderr);
+    std::signal(SIGALRM, [](int) { _exit(static_cast<int>(Exit::stuck)); });
+    alarm(5);
+    world.abort(Exit::stuck);
+}
+
+}  // namespace
+
+struct Watchdog::State {
+    const Comm& world;
+    Comm node;
+    double seconds;
+    std::span<Entry> entries;
+    Entry* own;
+    std::mutex mutex;
+    std::condition_variable ending;
+    bool ended = false;
+    std::thread thread;
+
+    State(const Comm& all, double limit) : world(all), node(all.node()), seconds(limit) {
+        const auto memory = node.share_memory(sizeof(Entry));
+        entries = {reinterpret_cast<Entry*>(memory.data()), static_cast<std::size_t>(node.size())};
+        own = &entries[static_cast<std::size_t>(node.rank())];
+        own->rank = world.rank();
+    }
+
+    /// Not moved for longer than `limit`.
+    static bool is_still(const Entry& entry, double limit) {
+        const double moved = entry.moved;
+        return moved > 0 && now() - moved > limit;
+    }
+
+    std::optional<std::string> verdict() const {
+        // Those who wait are given a little longer, for whoever keeps them waiting to be named, here or on another node.
+        const double grace = seconds + std::min(5.0, seconds / 2);
+        const auto stuck =
+            std::ranges::find_if(entries, [&](const Entry& e) { return is_still(e, seconds) && !e.waiting; });
+        if (stuck == entries.end() && !is_still(*own, grace)) return std::nullopt;
+        const Entry& entry = stuck == entries.end() ? *own : *stuck;
+        const char* call = Comm::waiting_in();
+        const std::string what = &entry == own && call ? fmt::format("waiting for other ranks in {}", call) : "at work";
+        return fmt::format("rank {}: no progress for {:.0f} s (run.watchdog) in phase '{}', {}; the run is ended",
+                           entry.rank.load(), now() - entry.moved, phase_of(entry), what);
+    }
+
+    void watch() {
+        const auto pause = std::chrono::duration<double>(std::clamp(seconds / 10, 0.01, 1.0));
+        std::unique_lock lock(mutex);
+        while (!ending.wait_for(lock, pause, [&] { return ended; })) {
+            own->waiting = Comm::waiting_in() != nullptr;
+            if (const auto line = verdict()) end(world, *line);
+        }
+    }
+};
+
+Watchdog::Watchdog(const Comm& world, double seconds) : state_(std::make_unique<State>(world, seconds)) {
+    if (seconds > 0) state_->thread = std::thread([state = state_.get()] { state->watch(); });
+}
+
+Watchdog::~Watchdog() {
+    {
+        const std::lock_guard lock(state_->mutex);
+        state_->ended = true;
+    }
+    state_->ending.notify_all();
+    if (state_->thread.joinable()) state_->thread.join();
+}
+
+void Watchdog::phase(const std::string& name) {
+    auto& own = *state_->own;
+    for (std::size_t i = 0; i < std::size(own.phase); ++i)
+        own.phase[i] = i < name.size() && i + 1 < std::size(own.phase) ? name[i] : '\0';
+    own.moved = name.empty() ? 0 : now();
+}
+
+void Watchdog::tick() {
+    if (state_->own->moved > 0) state_->own->moved = now();
+}
+
+}  // namespace moesweep

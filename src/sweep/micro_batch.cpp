@@ -1,0 +1,170 @@
+#include "micro_batch.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+namespace moesweep {
+namespace {
+
+constexpr std::int64_t score_rows = 1024;  // scored at a time, to bound memory in double
+
+std::int64_t length(const PassCase& c) {
+    return static_cast<std::int64_t>(c.facts->tokens.size());
+}
+
+std::int64_t longest(std::span<const PassCase> cases) {
+    std::int64_t most = 1;
+    for (const auto& c : cases) most = std::max(most, length(c));
+    return most;
+}
+
+std::vector<Context> contexts(std::span<const PassCase> cases) {
+    std::vector<Context> all;
+    std::int64_t begin = 0;
+    for (const auto& c : cases)
+        for (int run = 0; run < 2; ++run, begin += length(c) - 1) all.push_back({begin, length(c) - 1});
+    return all;
+}
+
+}  // namespace
+
+MicroBatch::MicroBatch(const Weights& weights, std::span<const PassCase> cases, const PassPlan& plan)
+    : config_(weights.config()),
+      weights_(weights),
+      cases_(cases),
+      plan_(plan),
+      rotary_(config_, longest(cases), weights.dtype()),
+      attention_(config_, contexts(cases), weights.dtype()),
+      recorder_(config_, cases, plan),
+      hidden_(at::empty({0, config_.hidden_size}, weights.dtype())) {
+    if (!cases.empty()) embed();
+}
+
+/// The noise goes to the subject's tokens of the noised runs (eq. 2).
+void MicroBatch::embed() {
+    std::vector<at::Tensor> parts, last_rows;
+    std::vector<std::int64_t> positions, runs;
+    for (const auto& c : cases_) {
+        const at::Tensor clean = weights_.embed(c.facts->tokens), noised = clean.clone();
+        noised.narrow(0, c.facts->subject_begin, c.facts->subject_end - c.facts->subject_begin)
+            .add_(c.noise.to(clean.scalar_type()));
+        for (const auto& run : {clean, noised}) {
+            const std::int64_t context = length(c) - 1;
+            parts.push_back(run.narrow(0, 0, context));
+            last_rows.push_back(run.narrow(0, context, 1));
+            for (std::int64_t t = 0; t < context; ++t) positions.push_back(t);
+            runs.push_back(static_cast<std::int64_t>(runs.size()));
+        }
+    }
+    for (const auto run : runs) positions.push_back(length(cases_[static_cast<std::size_t>(run / 2)]) - 1);
+    parts.insert(parts.end(), last_rows.begin(), last_rows.end());
+    hidden_ = at::cat(parts);
+    positions_ = at::tensor(positions, at::kLong);
+    attention_.add_rows(runs);
+    first_row_ = attention_.contexts_end();
+    base_rows_ = static_cast<std::int64_t>(runs.size());
+}
+
+void MicroBatch::attend(const LayerWeights& layer, bool last) {
+    if (cases_.empty()) return;
+    const std::int64_t H = config_.num_attention_heads, Hkv = config_.num_key_value_heads, Dh = config_.head_dim;
+    const std::int64_t N = hidden_.size(0);
+    const at::Tensor qkv =
+        project(rms_norm(hidden_, layer.input_norm, config_.rms_norm_eps), layer.qkv, layer.qkv_bias);
+    const auto heads = [&](std::int64_t first, std::int64_t count) {
+        return qkv.narrow(1, first * Dh, count * Dh).reshape({N, count, Dh});
+    };
+    at::Tensor q = heads(0, H), k = heads(H, Hkv);
+    const at::Tensor v = heads(H + Hkv, Hkv);
+    if (config_.qk_norm) {
+        q = rms_norm(q, layer.q_norm, config_.rms_norm_eps);
+        k = rms_norm(k, layer.k_norm, config_.rms_norm_eps);
+    }
+    q = rotary_.rotate(q, positions_);
+    k = rotary_.rotate(k, positions_);
+    const at::Tensor mixed = attention_(q, k, v, /*with_contexts=*/!last);
+    if (last) {
+        hidden_ = hidden_.narrow(0, attention_.contexts_end(), attention_.rows());
+        first_row_ = 0;
+    }
+    hidden_ = hidden_ + project(mixed, layer.output, layer.output_bias);
+}
+
+void MicroBatch::apply_dense(const LayerWeights& layer) {
+    if (cases_.empty()) return;
+    hidden_ = hidden_ + feed_forward(*layer.dense, rms_norm(hidden_, layer.post_attention_norm, config_.rms_norm_eps));
+}
+
+MicroBatch::MoeInput MicroBatch::enter_moe(const LayerWeights& layer) const {
+    const at::Tensor x = rms_norm(hidden_, layer.post_attention_norm, config_.rms_norm_eps);
+    return {x, route(*layer.moe, config_, x)};
+}
+
+void MicroBatch::leave_moe(std::int64_t l, const LayerWeights& layer, const MoeInput& input,
+                           const at::Tensor& contributions) {
+    if (cases_.empty()) return;
+    const at::Tensor outputs = combine(*layer.moe, contributions, input.x);
+    const auto base = [&](const at::Tensor& t) { return t.narrow(0, first_row_, base_rows_); };
+    const Routing routing{base(input.routing.experts), base(input.routing.weights), base(input.routing.gap)};
+    recorder_.routing(l, routing, base(contributions), base(outputs));
+    at::Tensor rows;
+    if (plan_.sites[static_cast<std::size_t>(l)].any())
+        rows = patched_rows(l, routing.experts, base(contributions), base(outputs));
+    hidden_ = hidden_ + outputs;
+    if (rows.defined()) hidden_ = at::cat({hidden_, rows});
+}
+
+/// A row for every patch of this layer: the noised run's residual before the MoE block plus the patched output.
+at::Tensor MicroBatch::patched_rows(std::int64_t l, const at::Tensor& base_experts, const at::Tensor& contributions,
+                                    const at::Tensor& outputs) {
+    const at::Tensor experts = base_experts.cpu().contiguous();
+    const auto K = static_cast<std::size_t>(experts.size(1));
+    const auto experts_of = [&](std::size_t run) {
+        return std::span<const std::int64_t>(experts.data_ptr<std::int64_t>() + run * K, K);
+    };
+    std::vector<at::Tensor> rows;
+    std::vector<std::int64_t> runs, positions;
+    for (std::size_t b = 0; b < cases_.size(); ++b) {
+        const auto clean = static_cast<std::int64_t>(2 * b), noised = clean + 1;
+        const Site site{experts_of(2 * b), experts_of(2 * b + 1), contributions[clean], contributions[noised],
+                        outputs[clean],    outputs[noised],       cases_[b].pair};
+        const Patches patches = make_patches(site, plan_.sites[static_cast<std::size_t>(l)]);
+        if (patches.labels.empty()) continue;
+        recorder_.patches(b, l, patches);
+        rows.push_back(hidden_[first_row_ + noised] + patches.outputs);
+        runs.insert(runs.end(), patches.labels.size(), noised);
+        positions.insert(positions.end(), patches.labels.size(), length(cases_[b]) - 1);
+    }
+    if (rows.empty()) return {};
+    attention_.add_rows(runs);
+    positions_ = at::cat({positions_, at::tensor(positions, at::kLong)});
+    return at::cat(rows);
+}
+
+/// delta of every row: final-norm(row) . (U[true] - U[foil]), summed in double (eq. 1).
+std::vector<double> MicroBatch::score() const {
+    std::vector<std::int32_t> true_ids, foil_ids;
+    for (const auto& c : cases_) {
+        true_ids.push_back(c.facts->true_id);
+        foil_ids.push_back(c.facts->foil_id);
+    }
+    const at::Tensor contrast = weights_.head(true_ids).to(at::kDouble) - weights_.head(foil_ids).to(at::kDouble);
+    const at::Tensor final_norm = weights_.final_norm();
+    const at::Tensor row_case = at::floor_divide(at::tensor(attention_.row_runs(), at::kLong), 2);
+
+    std::vector<double> deltas;
+    for (std::int64_t row = 0; row < hidden_.size(0); row += score_rows) {
+        const std::int64_t n = std::min(score_rows, hidden_.size(0) - row);
+        const at::Tensor normed = rms_norm(hidden_.narrow(0, row, n), final_norm, config_.rms_norm_eps).to(at::kDouble);
+        const at::Tensor delta = (normed * contrast.index_select(0, row_case.narrow(0, row, n))).sum(-1).cpu();
+        deltas.insert(deltas.end(), delta.data_ptr<double>(), delta.data_ptr<double>() + n);
+    }
+    return deltas;
+}
+
+PassResult MicroBatch::finish() {
+    return recorder_.finish(cases_.empty() ? std::vector<double>{} : score());
+}
+
+}  // namespace moesweep

@@ -1,0 +1,181 @@
+// Comm under mpirun with 1 to 4 ranks: what each rank sends can be computed by all, so every rank knows what must arrive.
+#include <algorithm>
+#include <random>
+
+#include "catch_beside_torch.h"
+#include "mpi_world.h"
+
+using namespace moesweep;
+
+namespace {
+
+using Counts = std::vector<std::vector<std::int64_t>>;  // [from][to]
+
+enum class Shape { random, none, to_one, from_one };
+
+/// Rows that each rank sends to each, the same on all ranks.
+Counts make_counts(int ranks, Shape shape, std::mt19937& random) {
+    Counts counts(static_cast<std::size_t>(ranks), std::vector<std::int64_t>(static_cast<std::size_t>(ranks)));
+    for (std::size_t from = 0; from < counts.size(); ++from)
+        for (std::size_t to = 0; to < counts.size(); ++to) {
+            const auto n = static_cast<std::int64_t>(random() % 50);
+            const bool empty = shape == Shape::none || (shape == Shape::to_one && to != counts.size() - 1) ||
+                               (shape == Shape::from_one && from != 0) || random() % 4 == 0;
+            counts[from][to] = empty ? 0 : shape == Shape::random ? n : 40 * n;
+        }
+    return counts;
+}
+
+double value(int from, int to, std::int64_t row, std::int64_t column) {
+    return from * 1e6 + to * 1e5 + static_cast<double>(row) * 7 + static_cast<double>(column);
+}
+
+/// The rows that `from` sends to `to`: [n, width].
+at::Tensor rows_between(int from, int to, std::int64_t n, std::int64_t width, at::ScalarType dtype) {
+    const at::Tensor rows = at::empty({n, width}, at::kDouble);
+    for (std::int64_t i = 0; i < n; ++i)
+        for (std::int64_t j = 0; j < width; ++j) rows.data_ptr<double>()[i * width + j] = value(from, to, i, j);
+    return rows.to(dtype);
+}
+
+struct Transfer {
+    at::Tensor sent, expected;
+    std::vector<std::int64_t> send, receive;
+};
+
+Transfer make_transfer(const Comm& comm, const Counts& counts, std::int64_t width, at::ScalarType dtype) {
+    Transfer t;
+    std::vector<at::Tensor> out, in;
+    for (int r = 0; r < comm.size(); ++r) {
+        const auto me = static_cast<std::size_t>(comm.rank()), other = static_cast<std::size_t>(r);
+        t.send.push_back(counts[me][other]);
+        t.receive.push_back(counts[other][me]);
+        out.push_back(rows_between(comm.rank(), r, t.send.back(), width, dtype));
+        in.push_back(rows_between(r, comm.rank(), t.receive.back(), width, dtype));
+    }
+    t.sent = at::cat(out);
+    t.expected = at::cat(in);
+    return t;
+}
+
+}  // namespace
+
+TEST_CASE("rows arrive whole and in order, whatever their numbers", "[comm]") {
+    const auto shape = GENERATE(Shape::random, Shape::none, Shape::to_one, Shape::from_one);
+    const auto dtype = GENERATE(at::kFloat, at::kDouble, at::kLong);
+    std::mt19937 random(static_cast<unsigned>(shape) * 7 + 1);
+    for (const std::int64_t width : {1, 3, 257}) {
+        const Transfer t = make_transfer(world(), make_counts(world().size(), shape, random), width, dtype);
+        const at::Tensor got = world().exchange(t.sent, t.send, t.receive).wait();
+        CHECK(got.scalar_type() == dtype);
+        CHECK(at::equal(got, t.expected));
+    }
+}
+
+TEST_CASE("exchanges may be under way together and be left to their destructor", "[comm]") {
+    std::mt19937 random(5);
+    std::vector<Transfer> transfers;
+    std::vector<RowExchange> under_way;
+    for (int i = 0; i < 6; ++i) {
+        transfers.push_back(
+            make_transfer(world(), make_counts(world().size(), Shape::random, random), 1 + i * 40, at::kFloat));
+        const Transfer& t = transfers.back();
+        under_way.push_back(world().exchange(t.sent, t.send, t.receive));
+    }
+    for (std::size_t i = transfers.size(); i-- > 1;) CHECK(at::equal(under_way[i].wait(), transfers[i].expected));
+}
+
+TEST_CASE("a view and a tensor of three dimensions travel by rows", "[comm]") {
+    const auto n = static_cast<std::int64_t>(world().size());
+    const at::Tensor whole = at::arange(n * 2 * 3 * 8, at::kFloat).view({n, 3, 16}) + 1000.0 * world().rank();
+    const std::vector<std::int64_t> ones(static_cast<std::size_t>(n), 1);
+    const at::Tensor got = world().exchange(whole.narrow(2, 4, 5), ones, ones).wait();
+    REQUIRE(got.sizes() == at::IntArrayRef({n, 3, 5}));
+    for (std::int64_t r = 0; r < n; ++r)
+        CHECK(at::equal(got[r], whole[world().rank()].narrow(1, 4, 5) + 1000.0 * static_cast<double>(r - world().rank())));
+}
+
+TEST_CASE("all_to_all gives each rank its part", "[comm]") {
+    std::vector<std::int64_t> values, expected;
+    for (int r = 0; r < world().size(); ++r)
+        for (int i = 0; i < 3; ++i) {
+            values.push_back(100 * world().rank() + 10 * r + i);
+            expected.push_back(100 * r + 10 * world().rank() + i);
+        }
+    CHECK(world().all_to_all(values) == expected);
+}
+
+TEST_CASE("letters arrive in the order in which one rank posted them", "[comm]") {
+    constexpr int each = 50;
+    for (int i = 0; i < each; ++i)
+        for (int r = 0; r < world().size(); ++r)
+            if (r != world().rank()) world().post(r, {world().rank(), i});
+    std::vector<int> next(static_cast<std::size_t>(world().size()));
+    for (int missing = each * (world().size() - 1); missing > 0;) {
+        const auto letter = world().read_letter();
+        if (!letter) continue;
+        --missing;
+        auto& expected = next[static_cast<std::size_t>(letter->from)];
+        CHECK(letter->words == std::vector<std::int64_t>{letter->from, expected++});
+    }
+    world().barrier();
+    CHECK_FALSE(world().read_letter());
+}
+
+TEST_CASE("values and texts reach all", "[comm]") {
+    const int me = world().rank();
+    CHECK(world().broadcast(me == 0 ? std::string("from root") : "") == "from root");
+    CHECK(world().broadcast(me == 0 ? std::vector<std::int64_t>{4, 5, 6} : std::vector<std::int64_t>{}) ==
+          std::vector<std::int64_t>{4, 5, 6});
+    CHECK(world().any(me == world().size() - 1));
+    CHECK_FALSE(world().any(false));
+    const auto texts = world().gather_all(std::string(static_cast<std::size_t>(me), 'x'));
+    const auto values = world().gather_all(std::vector<double>(static_cast<std::size_t>(me), me));
+    std::vector<double> expected;
+    for (int r = 0; r < world().size(); ++r) {
+        CHECK(texts[static_cast<std::size_t>(r)].size() == static_cast<std::size_t>(r));
+        expected.insert(expected.end(), static_cast<std::size_t>(r), r);
+    }
+    CHECK(values == expected);
+}
+
+TEST_CASE("all throw the error of the lowest rank that failed", "[comm]") {
+    const int first = world().size() / 2;
+    try {
+        world().together([&] {
+            if (world().rank() >= first) fail(Exit::data, "rank {} failed", world().rank());
+        });
+        FAIL("no error");
+    } catch (const SharedError& error) {
+        CHECK(error.code() == Exit::data);
+        CHECK(std::string(error.what()) == fmt::format("rank {} failed", first));
+    }
+}
+
+TEST_CASE("a part of the ranks works by itself", "[comm]") {
+    const Comm part = world().split(world().rank() % 2, -world().rank());
+    CHECK(part.size() == (world().size() + 1 - world().rank() % 2) / 2);
+    const auto ranks = part.gather_all(std::vector<double>{double(world().rank())});
+    CHECK(std::ranges::is_sorted(ranks, std::greater()));  // by the position they gave
+    CHECK(std::ranges::all_of(ranks, [](double r) { return int(r) % 2 == world().rank() % 2; }));
+}
+
+TEST_CASE("the ranks of a node share memory", "[comm]") {
+    const Comm node = world().node();
+    const auto memory = node.share_memory(8);
+    REQUIRE(memory.size() == 8 * static_cast<std::size_t>(node.size()));
+    memory[8 * static_cast<std::size_t>(node.rank())] = std::byte(node.rank() + 1);
+    node.barrier();
+    for (int r = 0; r < node.size(); ++r) CHECK(memory[8 * static_cast<std::size_t>(r)] == std::byte(r + 1));
+    node.barrier();
+}
+
+TEST_CASE("one rank without MPI copies", "[comm]") {
+    const Comm alone = Comm::alone();
+    const at::Tensor rows = at::arange(6).view({3, 2});
+    const std::vector<std::int64_t> three{3};
+    CHECK(at::equal(alone.exchange(rows, three, three).wait(), rows));
+    CHECK(alone.all_to_all(three) == three);
+    CHECK(alone.split(1, 0).size() == 1);
+    CHECK_FALSE(alone.read_letter());
+}

@@ -1,0 +1,88 @@
+#include "moesweep/json.h"
+
+#include <catch2/catch.hpp>
+#include <random>
+
+#include "support.h"
+
+using namespace moesweep;
+
+namespace {
+
+/// A random document, `depth` levels at most.
+Json random_json(std::mt19937& random, int depth) {
+    Json json;
+    switch (random() % (depth > 0 ? 9 : 7)) {
+        case 0:
+            return nullptr;
+        case 1:
+            return random() % 2 == 0;
+        case 2:
+            return static_cast<std::int64_t>(random()) - 2'000'000'000;
+        case 3:
+            return std::uint64_t{random()} << 32;
+        case 4:
+            return std::ldexp(static_cast<double>(random()), static_cast<int>(random() % 200) - 100);
+        case 5:
+            return "";
+        case 6:
+            return "\"\\\n\t\u00e9 " + std::to_string(random());
+        case 7:
+            json = Json::array();
+            for (auto n = random() % 5; n > 0; --n) json.push_back(random_json(random, depth - 1));
+            return json;
+        default:
+            json = Json::object();
+            for (auto n = random() % 5; n > 0; --n)
+                json[std::to_string(random() % 50)] = random_json(random, depth - 1);
+            return json;
+    }
+}
+
+std::string refusal_of(const std::string& text) {
+    const Failure failure = failure_of([&] { parse_json(text, "file"); });
+    CHECK(failure.code == Exit::data);
+    return failure.message;
+}
+
+}  // namespace
+
+TEST_CASE("a document is what the library's own parser makes of it") {
+    std::mt19937 random(7);
+    for (int round = 0; round < 500; ++round) {
+        const std::string text = random_json(random, 6).dump(round % 2 == 0 ? -1 : 2);
+        REQUIRE(parse_json(text, "file") == Json::parse(text));
+        REQUIRE(parse_json(text, "file").dump() == Json::parse(text).dump());
+    }
+}
+
+TEST_CASE("a broken document is refused at the byte that the library names") {
+    std::mt19937 random(8);
+    int refused = 0;
+    for (int round = 0; round < 500; ++round) {
+        std::string text = random_json(random, 6).dump();
+        text[random() % text.size()] = R"({}[]",:0e-)"[random() % 10];
+        if (Json::accept(text)) continue;
+        ++refused;
+        try {
+            const Json none = Json::parse(text);
+        } catch (const Json::parse_error& broken) {
+            REQUIRE(refusal_of(text) == fmt::format("file: byte {}: not valid JSON", broken.byte));
+        } catch (const Json::out_of_range&) {
+            REQUIRE(refusal_of(text) == "file: holds a number beyond the range of double");
+        }
+    }
+    CHECK(refused > 100);
+    CHECK(refusal_of("") == "file: byte 1: not valid JSON");
+    CHECK(refusal_of("{} 1") == "file: byte 4: not valid JSON");
+}
+
+TEST_CASE("what the library would take is refused: a repeated key, a number beyond double, bottomless nesting") {
+    CHECK(refusal_of(R"({"a":1,"b":[{"c":{},"d":2,"c":3}]})") == "file: c: appears twice");
+    CHECK(refusal_of(R"({"a":{},"a":1)") == "file: a: appears twice");
+    CHECK(parse_json(R"([{"a":1},{"a":2,"b":{"a":3}}])", "file")[1]["b"]["a"] == 3);
+    CHECK(refusal_of("[1e999]") == "file: holds a number beyond the range of double");
+    const auto nested = [](std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+    CHECK(parse_json(nested(256), "file").size() == 1);
+    CHECK(refusal_of(nested(257)) == "file: nested more than 256 deep");
+}
