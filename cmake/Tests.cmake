@@ -7,10 +7,15 @@ function(moesweep_test name)
   set_tests_properties(${name} PROPERTIES ENVIRONMENT "MOESWEEP_SHARED=${PROJECT_SOURCE_DIR}/../shared")
 endfunction()
 
-# moesweep_mpi_test(NAME RANKS n COMMAND ...): a command under mpirun -n RANKS, one thread a rank.
+# moesweep_mpi_test(NAME RANKS n ... SOURCES a.cpp ... LINK lib ...): the same under mpirun, once with each number of ranks,
+# one thread a rank.
 function(moesweep_mpi_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "RANKS" "COMMAND")
-  add_test(NAME ${name} COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${arg_RANKS} ${arg_COMMAND})
-  set_tests_properties(${name} PROPERTIES PROCESSORS ${arg_RANKS} ENVIRONMENT
-    "OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;OMPI_MCA_rmaps_base_oversubscribe=1;OMP_NUM_THREADS=1")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "RANKS;SOURCES;LINK")
+  add_executable(test_${name} ${arg_SOURCES})
+  target_link_libraries(test_${name} PRIVATE moesweep_test_main ${arg_LINK})
+  foreach(ranks ${arg_RANKS})
+    add_test(NAME ${name}_${ranks} COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} $<TARGET_FILE:test_${name}>)
+    set_tests_properties(${name}_${ranks} PROPERTIES PROCESSORS 2 TIMEOUT 300 ENVIRONMENT
+      "OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;OMPI_MCA_rmaps_base_oversubscribe=1;OMPI_MCA_mpi_yield_when_idle=1;OMP_NUM_THREADS=1")
+  endforeach()
 endfunction()

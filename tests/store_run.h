@@ -9,6 +9,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "moesweep/files.h"
 #include "moesweep/store.h"
 #include "random_run.h"
 
@@ -26,6 +27,13 @@ inline void edit(const std::filesystem::path& path, const std::function<void(hid
     REQUIRE(file >= 0);
     change(file);
     REQUIRE(H5Fclose(file) >= 0);
+}
+
+/// The same of a file that ends in the SHA-256 of the rest, which HDF5 cuts off: it is made anew.
+inline void edit_sealed(const std::filesystem::path& path, const std::function<void(hid_t)>& change) {
+    edit(path, change);
+    const std::string image = read_file(path);
+    write_file_atomically(path, image + "\nsha256 " + sha256(image) + "\n");
 }
 
 inline constexpr std::int32_t n_cases = 37;

@@ -92,7 +92,8 @@ TEST_CASE("a view and a tensor of three dimensions travel by rows", "[comm]") {
     const at::Tensor got = world().exchange(whole.narrow(2, 4, 5), ones, ones).wait();
     REQUIRE(got.sizes() == at::IntArrayRef({n, 3, 5}));
     for (std::int64_t r = 0; r < n; ++r)
-        CHECK(at::equal(got[r], whole[world().rank()].narrow(1, 4, 5) + 1000.0 * static_cast<double>(r - world().rank())));
+        CHECK(at::equal(got[r],
+                        whole[world().rank()].narrow(1, 4, 5) + 1000.0 * static_cast<double>(r - world().rank())));
 }
 
 TEST_CASE("all_to_all gives each rank its part", "[comm]") {

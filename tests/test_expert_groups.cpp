@@ -71,11 +71,13 @@ TEST_CASE("divided experts change no bit", "[groups]") {
         require_same_lines(part->tables.routing, whole.tables.routing, begin, end - begin);
         require_same_lines(part->tables.rows, whole.tables.rows, begin, end - begin);
         std::size_t floats = 0;
-        while (floats < whole.tables.rows.size() && static_cast<std::size_t>(whole.tables.rows.case_index[floats]) < begin)
+        while (floats < whole.tables.rows.size() &&
+               static_cast<std::size_t>(whole.tables.rows.case_index[floats]) < begin)
             ++floats;
         floats *= static_cast<std::size_t>(whole.tables.vectors[0].width);
         const auto& got = part->tables.vectors[0].values;
-        CHECK(std::equal(got.begin(), got.end(), whole.tables.vectors[0].values.begin() + static_cast<std::ptrdiff_t>(floats)));
+        CHECK(std::equal(got.begin(), got.end(),
+                         whole.tables.vectors[0].values.begin() + static_cast<std::ptrdiff_t>(floats)));
     }
 }
 

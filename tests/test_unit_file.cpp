@@ -191,7 +191,7 @@ TEST_CASE("a unit whose tables do not fit together is refused, by dataset") {
         };
         expected = "routing/weight: expected 4 column(s), found 8";
     }
-    edit(store.unit_path(0), change);
+    edit_sealed(store.unit_path(0), change);
     const Failure failure = failure_of([&] { store.read_unit(0); });
     CHECK(failure.code == Exit::data);
     CHECK_THAT(failure.message, Contains("000000.h5: " + expected));

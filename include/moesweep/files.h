@@ -12,7 +12,11 @@ namespace moesweep {
 /// The whole file as bytes. Error(data) if it does not exist, Error(io) if it is no file or cannot be read.
 std::string read_file(const std::filesystem::path& path);
 
-/// Writes `bytes` beside `path` under a temporary name (unique by host and process), syncs the file, renames it into place
+/// A hidden name beside `path`, ending in ".tmp", that no other process uses: host, process id and a number drawn at random
+/// in this process are in it.
+std::filesystem::path temporary_beside(const std::filesystem::path& path);
+
+/// Writes `bytes` beside `path` under a temporary name, syncs the file, renames it into place
 /// and syncs the folder. On failure the temporary file is removed and Error(io) names the path and the system's reason.
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
@@ -21,7 +25,7 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
 /// temporary file is removed and Error(io) names the path and the reason.
 void commit_file(const std::filesystem::path& temporary, const std::filesystem::path& path);
 
-/// Creates the folder and its parents and makes sure that it can be written. Error(io) names it.
+/// Creates the folder and its parents, durably, and makes sure that it can be written. Error(io) names it.
 void make_writable_folder(const std::filesystem::path& folder);
 
 /// Lower-case hexadecimal SHA-256 of a text and of a file's content (read in pieces; errors as read_file).

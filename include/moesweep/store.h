@@ -2,11 +2,14 @@
 //
 //     config.ini      the effective configuration, every key; rewritten when a key changes that may change
 //     identity.ini    the keys that may not (is_identity) and the SHA-256 of weights, tokenizer and facts, one
-//                     `key = value` a line; its own SHA-256 stands as attribute "identity" in cases.h5 and every unit
+//                     `key = value` a line; its text stands as attribute "identity" in cases.h5 and every unit
 //     cases.h5        the finished scan: /meta and /cases
 //     units/NNNNNN.h5 one block of cases: attributes series, unit, case_begin, case_end; /base, /routing, /rows, /vectors
 //     units/<name>/   the same of another series: cases under another noise, or with other rows
 //     sweep.h5        the merged file that people read
+//     lock            who holds the folder (run_lock.h)
+//
+// cases.h5 and the units end in the SHA-256 of what is before it, which HDF5 does not mind: a damaged one is never read.
 //
 // One thread of a process may use a store at a time, because HDF5 is not thread-safe; processes may share one.
 #pragma once
@@ -60,7 +63,8 @@ class Store {
     bool has_unit(std::int64_t unit) const;
     /// Error(io) if the file cannot be written: then there is none. Error(internal) if the tables are not as tables.h says.
     void write_unit(std::int64_t unit, const UnitTables& tables) const;
-    /// Error(data) names a unit file that is missing, damaged, or belongs to another run, series or number.
+    /// Error(data) names a unit file that is missing, damaged, or belongs to another run, series or number; of another run,
+    /// the key that differs, with both values.
     UnitTables read_unit(std::int64_t unit) const;
     /// Units 0 .. units-1 joined in order, without their vectors.
     UnitTables read_units(std::int64_t units) const;

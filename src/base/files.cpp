@@ -8,12 +8,14 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <memory>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "moesweep/error.h"
+#include "moesweep/kill_point.h"
 
 namespace moesweep {
 namespace {
@@ -36,7 +38,8 @@ class File {
 
     int get() const { return descriptor_; }
     int release() { return std::exchange(descriptor_, -1); }
-    bool close() { return ::close(std::exchange(descriptor_, -1)) == 0; }
+    /// An interrupted close(2) has closed all the same.
+    bool close() { return ::close(std::exchange(descriptor_, -1)) == 0 || errno == EINTR; }
 
   private:
     int descriptor_;
@@ -84,29 +87,37 @@ void write_all(const File& file, std::span<const std::byte> bytes, const fs::pat
     }
 }
 
-void sync_file(const File& file, const fs::path& path) {
+/// fsync(2), again when a signal interrupts it.
+bool synced(const File& file) {
     int result;
     do result = ::fsync(file.get());
     while (result != 0 && errno == EINTR);
-    if (result != 0) fail_system(path, "cannot be synced");
+    return result == 0;
 }
 
-/// Makes a rename in this folder durable. EINVAL: the file system has no such notion for folders.
+void sync_file(const File& file, const fs::path& path) {
+    if (!synced(file)) fail_system(path, "cannot be synced");
+}
+
+/// Makes the names in this folder durable. EINVAL: the file system has no such notion for folders.
 void sync_folder(const fs::path& folder) {
     const File file = open_file(folder, O_RDONLY | O_DIRECTORY);
     if (file.get() < 0) fail_system(folder, "cannot be opened");
-    if (::fsync(file.get()) != 0 && errno != EINVAL) fail_system(folder, "cannot be synced");
+    if (!synced(file) && errno != EINVAL) fail_system(folder, "cannot be synced");
 }
 
 fs::path folder_of(const fs::path& path) {
     return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
-/// A name beside `path` that no other process uses, on this host or on another that shares the folder.
-fs::path temporary_beside(const fs::path& path) {
-    std::array<char, 256> host{};
-    if (::gethostname(host.data(), host.size() - 1) != 0) fail_system(path, "the host's name is unknown");
-    return folder_of(path) / fmt::format(".{}.{}.{}.tmp", path.filename().string(), host.data(), ::getpid());
+/// Drawn once in this process. Two containers may share a host's name and a process id, but not this.
+const std::string& process_token() {
+    static const std::string token = [] {
+        std::uint64_t drawn;
+        if (::getentropy(&drawn, sizeof drawn) != 0) fail(Exit::internal, "the system gives no random numbers");
+        return fmt::format("{:016x}", drawn);
+    }();
+    return token;
 }
 
 /// Removes a file unless keep() was called: what must not survive a failure.
@@ -125,8 +136,11 @@ class Discard {
 };
 
 void rename_into_place(const fs::path& temporary, const fs::path& path) {
+    kill_point(CommitStep::synced, path);
     if (::rename(temporary.c_str(), path.c_str()) != 0) fail_system(path, "cannot be renamed into place");
+    kill_point(CommitStep::renamed, path);
     sync_folder(folder_of(path));
+    kill_point(CommitStep::finished, path);
 }
 
 class Sha256 {
@@ -169,12 +183,22 @@ std::string read_file(const fs::path& path) {
     return content;
 }
 
+fs::path temporary_beside(const fs::path& path) {
+    std::array<char, 256> host{};
+    if (::gethostname(host.data(), host.size() - 1) != 0) fail_system(path, "the host's name is unknown");
+    return folder_of(path) /
+           fmt::format(".{}.{}.{}.{}.tmp", path.filename().string(), host.data(), ::getpid(), process_token());
+}
+
 void write_file_atomically(const fs::path& path, std::span<const std::byte> bytes) {
+    kill_point(CommitStep::begun, path);
     const fs::path temporary = temporary_beside(path);
     File file = open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
     if (file.get() < 0) fail_system(path, "cannot be written");
     Discard on_failure(temporary);
+    kill_point(CommitStep::opened, path);
     write_all(file, bytes, path);
+    kill_point(CommitStep::written, path);
     sync_file(file, path);
     if (!file.close()) fail_system(path, "cannot be closed");
     rename_into_place(temporary, path);
@@ -189,8 +213,8 @@ void commit_file(const fs::path& temporary, const fs::path& path) {
     Discard on_failure(temporary);
     {
         const File file = open_file(temporary, O_RDONLY);
-        if (file.get() < 0) fail_system(temporary, "cannot be opened");
-        sync_file(file, temporary);
+        if (file.get() < 0) fail_system(path, "cannot be opened");
+        sync_file(file, path);
     }
     rename_into_place(temporary, path);
     on_failure.keep();
@@ -198,12 +222,16 @@ void commit_file(const fs::path& temporary, const fs::path& path) {
 
 void make_writable_folder(const fs::path& folder) {
     std::error_code error;
+    std::vector<fs::path> missing;
+    for (fs::path at = folder; !at.empty() && !fs::exists(at, error); at = at.parent_path()) missing.push_back(at);
     fs::create_directories(folder, error);
     if (error) fail_system(folder, "cannot be created", error.value());
+    for (const fs::path& made : missing) sync_folder(folder_of(made));
     // Mode bits say nothing to root, on a read-only mount or over NFS: only a file made says that files can be made.
     const fs::path probe = temporary_beside(folder / "probe");
     const Discard always(probe);
-    if (open_file(probe, O_WRONLY | O_CREAT).get() < 0) fail_system(folder, "cannot be written");
+    File file = open_file(probe, O_WRONLY | O_CREAT);
+    if (file.get() < 0 || !file.close()) fail_system(folder, "cannot be written");
 }
 
 std::string sha256(std::string_view text) {

@@ -207,7 +207,7 @@ Source open_source(const std::filesystem::path& path, std::string name, Exit bla
     Source source(std::move(name), blame);
     source.descriptor = open_descriptor(path, O_RDONLY);
     if (source.descriptor >= 0) return source;
-    if (errno == ENOENT || errno == ENOTDIR) fail(Exit::data, "{}: no such file", source.name);
+    if (errno == ENOENT || errno == ENOTDIR) fail(blame, "{}: no such file", source.name);
     fail(Exit::io, "{}: cannot be opened: {}", source.name, reason(errno));
 }
 
@@ -216,6 +216,16 @@ Source create_source(const std::filesystem::path& path, std::string name) {
     source.descriptor = open_descriptor(path, O_RDWR | O_CREAT | O_TRUNC);
     if (source.descriptor < 0) fail(Exit::io, "{}: cannot be created: {}", source.name, reason(errno));
     return source;
+}
+
+void close_source(Source& source) {
+    if (source.descriptor < 0) return;
+    int result;
+    do result = ::fsync(source.descriptor);
+    while (result != 0 && errno == EINTR);
+    if (result != 0) note_error(source, "cannot be synced");
+    if (::close(std::exchange(source.descriptor, -1)) != 0 && errno != EINTR) note_error(source, "cannot be closed");
+    expect_no_error(source);
 }
 
 herr_t use_source(hid_t access_list, Source* source) {

@@ -31,9 +31,12 @@ struct Source {
     Source& operator=(Source&&) = delete;
 };
 
-/// Opens `path` for reading, or creates it empty for reading and writing. Error(data) if it does not exist, Error(io).
+/// Opens `path` for reading, or creates it empty for reading and writing. Error(blame) if it does not exist, Error(io).
 Source open_source(const std::filesystem::path& path, std::string name, Exit blame);
 Source create_source(const std::filesystem::path& path, std::string name);
+
+/// Syncs and closes the descriptor, if there is one: the last calls that may tell of a lost write. Error(io).
+void close_source(Source& source);
 
 /// Makes files opened with this access list go through the driver to `source`. The library's code.
 herr_t use_source(hid_t access_list, Source* source);

@@ -141,12 +141,23 @@ File File::create(const std::filesystem::path& path, std::string name) {
     return create(create_source(path, std::move(name)));
 }
 
-File File::open(const std::filesystem::path& path, std::string name, Exit blame) {
-    File file(open_source(path, std::move(name), blame));
+File File::open(Source source) {
+    File file(std::move(source));
     const Id access = access_list(file.source_.get());
-    file.id_ = {checked(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), *file.source_, "", "not a complete HDF5 file"),
+    const std::string& name = file.source_->name;
+    file.id_ = {checked(H5Fopen(name.c_str(), H5F_ACC_RDONLY, access), *file.source_, "", "not a complete HDF5 file"),
                 H5Fclose};
     return file;
+}
+
+File File::open(const std::filesystem::path& path, std::string name, Exit blame) {
+    return open(open_source(path, std::move(name), blame));
+}
+
+File File::open(std::vector<std::byte> image, std::string name) {
+    Source source(std::move(name), Exit::data);
+    source.image = std::move(image);
+    return open(std::move(source));
 }
 
 Node File::root() const {
@@ -161,6 +172,7 @@ void File::close() {
     const herr_t result = id_.reset();
     expect_no_error(*source_);
     checked(result, *source_, "", "cannot be closed");
+    close_source(*source_);
 }
 
 std::vector<std::byte> File::bytes() {

@@ -95,17 +95,20 @@ class File {
     static File create(const std::filesystem::path& path, std::string name);
     /// An existing file, read-only. Error(data) if there is none; what is wrong in it is an Error of code `blame`.
     static File open(const std::filesystem::path& path, std::string name, Exit blame = Exit::data);
+    /// An existing file that is in memory, read-only. Error(data).
+    static File open(std::vector<std::byte> image, std::string name);
 
     Node root() const;
     /// Error(io) if any write so far failed: call it now and then while writing much.
     void expect_written() const;
-    /// Writes what is pending and closes; no node of the file may be open. Error(io).
+    /// Writes what is pending, syncs and closes; no node of the file may be open. Error(io).
     void close();
     /// Closes an image and hands it out.
     std::vector<std::byte> bytes();
 
   private:
     static File create(Source source);
+    static File open(Source source);
     explicit File(Source source) : source_(std::make_unique<Source>(std::move(source))) {}
     std::unique_ptr<Source> source_;  // outlives id_: the driver uses it until the file is closed
     Id id_;

@@ -1,8 +1,9 @@
-// identity.ini: what a run is, in text.
+// identity.ini: what a run is, in text, and whether a file belongs to it.
 #pragma once
 #include <filesystem>
 #include <string>
 
+#include "hdf5.h"
 #include "moesweep/config.h"
 #include "moesweep/store.h"
 
@@ -14,7 +15,10 @@ std::string identity_text(const Config& config, const Identity& identity);
 /// Error(other_run) for the first key by which the texts differ.
 void expect_same_run(const std::filesystem::path& folder, const std::string& old_text, const std::string& new_text);
 
-/// What stands as attribute "identity" in the files of a run: the SHA-256 of its identity.ini. Error(data) without one.
-std::string run_digest(const std::filesystem::path& folder);
+/// The text of the run's identity.ini, which stands as attribute "identity" in its files. Error(data) without one.
+std::string run_identity(const std::filesystem::path& folder);
+
+/// Error(data) unless the file is of this run: names the first key that differs, with the file's value and the run's.
+void expect_of_run(const hdf5::Node& root, const std::filesystem::path& folder);
 
 }  // namespace moesweep

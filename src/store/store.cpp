@@ -6,6 +6,7 @@
 #include "columns.h"
 #include "identity.h"
 #include "moesweep/files.h"
+#include "sealed_file.h"
 
 namespace moesweep {
 namespace {
@@ -19,20 +20,22 @@ bool is_there(const fs::path& path) {
     return found;
 }
 
-std::vector<fs::path> folders_in(const fs::path& folder) {
-    std::vector<fs::path> folders;
-    std::error_code ignored;  // what cannot be listed has nothing to be found in it
-    for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored))
-        if (entry.is_directory(ignored)) folders.push_back(entry.path());
-    return folders;
+/// What is in a folder. What cannot be listed has nothing to be found in it.
+std::vector<fs::path> entries_of(const fs::path& folder) {
+    std::vector<fs::path> entries;
+    std::error_code error;
+    for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+        entries.push_back(entry->path());
+    return entries;
 }
 
-/// Removes the temporary files of attempts that were killed while they wrote. One that is gone meanwhile is no matter.
+/// Removes the temporary files of attempts that were killed while they wrote. One that is gone meanwhile is no
+/// matter; and an attempt that is still dying loses its file, and cannot commit it.
 void remove_leftovers(const fs::path& folder) {
     std::error_code ignored;
-    for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
-        const std::string name = entry.path().filename().string();
-        if (name.starts_with('.') && name.ends_with(".tmp")) fs::remove(entry.path(), ignored);
+    for (const fs::path& path : entries_of(folder)) {
+        const std::string name = path.filename().string();
+        if (name.starts_with('.') && name.ends_with(".tmp")) fs::remove(path, ignored);
     }
 }
 
@@ -56,7 +59,7 @@ void Store::open(const Config& config, const Identity& identity) const {
     make_writable_folder(folder_ / "units");
     remove_leftovers(folder_);
     remove_leftovers(folder_ / "units");
-    for (const fs::path& series : folders_in(folder_ / "units")) remove_leftovers(series);
+    for (const fs::path& series : entries_of(folder_ / "units")) remove_leftovers(series);
     if (is_new) write_file_atomically(identity_path, identity_now);
     if (!is_there(config_path) || read_file(config_path) != config_now) write_file_atomically(config_path, config_now);
 }
@@ -64,10 +67,9 @@ void Store::open(const Config& config, const Identity& identity) const {
 std::optional<Scan> Store::read_scan() const {
     const fs::path path = folder_ / "cases.h5";
     if (!is_there(path)) return std::nullopt;
-    const hdf5::File file = hdf5::File::open(path, path.string());
+    const hdf5::File file = open_sealed(path);
     const hdf5::Node root = file.root();
-    if (read_text_attribute(root, "identity") != run_digest(folder_))
-        root.refuse("identity: belongs to another run than {}", (folder_ / "identity.ini").string());
+    expect_of_run(root, folder_);
     return Scan{read_case_table(open_group(root, "cases")), read_attributes(open_group(root, "meta"))};
 }
 
@@ -76,12 +78,12 @@ void Store::write_scan(const Scan& scan) const {
     hdf5::File file = hdf5::File::image(path.string());
     {
         const hdf5::Node root = file.root();
-        write_attribute(root, "identity", run_digest(folder_));
+        write_attribute(root, "identity", std::string_view(run_identity(folder_)));
         const hdf5::Node meta = create_group(root, "meta");
         for (const auto& [key, text] : scan.meta) write_attribute(meta, key, std::string_view(text));
         write_table(create_group(root, "cases"), to_columns(scan.cases));
     }
-    write_file_atomically(path, file.bytes());
+    write_sealed(path, file);
 }
 
 }  // namespace moesweep

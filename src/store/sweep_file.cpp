@@ -9,6 +9,7 @@
 #include "case_columns.h"
 #include "columns.h"
 #include "moesweep/files.h"
+#include "moesweep/kill_point.h"
 #include "moesweep/store.h"
 #include "unit_file.h"
 
@@ -240,10 +241,13 @@ void Store::write_sweep(std::int64_t units, const RunTables& run, const std::vec
 
     const Store primary(folder_);
     const Content content{primary, units, to_columns(run.cases), run, results, meta, provenance};
-    const Temporary temporary(folder_ / fmt::format(".sweep.h5.{}.tmp", ::getpid()));
+    kill_point(CommitStep::begun, sweep_path());
+    const Temporary temporary(temporary_beside(sweep_path()));
     hdf5::File written = hdf5::File::create(temporary.path(), name);
     walk(Writer{}, written, content);
+    kill_point(CommitStep::opened, sweep_path());
     written.close();
+    kill_point(CommitStep::written, sweep_path());
     walk(Checker{}, hdf5::File::open(temporary.path(), name, Exit::io), content);
     commit_file(temporary.path(), sweep_path());
 }

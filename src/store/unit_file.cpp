@@ -6,6 +6,7 @@
 #include "columns.h"
 #include "identity.h"
 #include "moesweep/files.h"
+#include "sealed_file.h"
 
 namespace moesweep {
 namespace {
@@ -115,11 +116,9 @@ std::vector<VectorTable> read_vectors(const hdf5::Node& root) {
 }
 
 hdf5::File open_unit(const Store& store, std::int64_t unit) {
-    const std::filesystem::path path = store.unit_path(unit);
-    hdf5::File file = hdf5::File::open(path, path.string());
+    hdf5::File file = open_sealed(store.unit_path(unit));
     const hdf5::Node root = file.root();
-    if (read_text_attribute(root, "identity") != run_digest(store.folder()))
-        root.refuse("identity: belongs to another run than {}", (store.folder() / "identity.ini").string());
+    expect_of_run(root, store.folder());
     if (const std::string series = read_text_attribute(root, "series"); series != store.series_name())
         root.refuse("series: expected \"{}\", found \"{}\"", store.series_name(), series);
     if (const std::int64_t number = read_number_attribute(root, "unit"); number != unit)
@@ -142,13 +141,13 @@ void Store::write_unit(std::int64_t unit, const UnitTables& tables) const {
     hdf5::File file = hdf5::File::image(path.string());
     {
         const hdf5::Node root = file.root();
-        write_attribute(root, "identity", run_digest(folder_));
+        write_attribute(root, "identity", std::string_view(run_identity(folder_)));
         write_attribute(root, "series", std::string_view(series_));
         write_attribute(root, "unit", unit);
         write_unit_tables(root, tables);
     }
     if (!series_.empty()) make_writable_folder(path.parent_path());  // open() made the one of the primary series
-    write_file_atomically(path, file.bytes());
+    write_sealed(path, file);
 }
 
 UnitTables Store::read_unit(std::int64_t unit) const {
