@@ -1,4 +1,4 @@
-// cases.h5, byte by byte: what a disk or a copy can do to it.
+// cases.h5, byte by byte: first sealed, so that HDF5's own checksums must find the damage, then as it is.
 #include "hdf5_edit.h"
 #include "run_folder.h"
 
@@ -6,7 +6,11 @@ using namespace moesweep;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     static const fuzz::RunFolder folder;
-    fuzz::write(folder.cases(), fuzz::text_of({data, size}));
+    const std::string_view bytes = fuzz::text_of({data, size});
+    const std::filesystem::path path = folder.cases();
+    fuzz::write_sealed(path, bytes);
+    fuzz::expect_value_or_error([&] { folder.store().read_scan(); });
+    fuzz::write(path, bytes);
     fuzz::expect_value_or_error([&] { folder.store().read_scan(); });
     fuzz::expect_all_closed();
     return 0;

@@ -2,9 +2,15 @@
 #pragma once
 #include "../random_run.h"
 #include "fuzz.h"
+#include "moesweep/files.h"
 #include "moesweep/store.h"
 
 namespace moesweep::fuzz {
+
+/// Writes an image with the store's seal behind it, as it stands there (sealed_file.h).
+inline void write_sealed(const std::filesystem::path& path, std::string_view image) {
+    write(path, fmt::format("{}\nsha256 {}\n", image, sha256(image)));
+}
 
 struct RunFolder : Scratch {
     RunFolder() {

@@ -1,6 +1,5 @@
-// A unit file, changed by a script of edits.
+// A unit file, changed by a script of edits and sealed again.
 #include "hdf5_edit.h"
-#include "moesweep/files.h"
 #include "run_folder.h"
 
 using namespace moesweep;
@@ -22,6 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::filesystem::path path = folder.store().unit_path(0);
     fuzz::write(path, folder.file);
     fuzz::edit_file(path, {data, size});
+    fuzz::write_sealed(path, read_file(path));
     fuzz::expect_value_or_error([&] { folder.store().read_unit(0); });
     fuzz::expect_all_closed();
     return 0;
