@@ -11,7 +11,8 @@ namespace moesweep {
 
 using Json = nlohmann::json;
 
-/// Parses a JSON text. Error(data) "name: byte 17: ..." where it is broken, "name: key: appears twice" for a repeated key.
+/// Parses a JSON text. Error(data) "name: byte 17: ..." where it is broken, "name: key: appears twice" for a repeated key,
+/// "name: nested more than 256 deep".
 Json parse_json(std::string_view text, const std::string& name);
 
 /// The value of `key` in an object, converted to T; Error(data) "name: key: ..." when absent or of another type.

@@ -44,6 +44,9 @@ void check(const ConfigReader& json, const ModelConfig& config) {
                     config.num_attention_heads);
     if (config.num_experts_per_tok > config.num_experts)
         json.refuse("num_experts_per_tok", "{} of only {} experts", config.num_experts_per_tok, config.num_experts);
+    if (config.num_experts * config.num_hidden_layers > most_experts_of_all_layers)
+        json.refuse("num_experts", "{} in each of {} layers, expected at most {} in all", config.num_experts,
+                    config.num_hidden_layers, most_experts_of_all_layers);
     if (config.rotary_dim % 2 != 0 || config.rotary_dim < 2 || config.rotary_dim > config.head_dim)
         json.refuse("head_dim", "{} of {} head dimensions cannot be rotated", config.rotary_dim, config.head_dim);
     if (!(config.rms_norm_eps > 0) || !std::isfinite(config.rms_norm_eps)) json.refuse("rms_norm_eps", "must be > 0");

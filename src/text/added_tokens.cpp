@@ -67,7 +67,7 @@ std::vector<Piece> AddedTokens::split(AlignedText text) const {
         std::size_t begin = at, end = at + token->content.size();
         at = end;
         if (token->single_word && (word_ends_at(bytes, begin) || word_begins_at(bytes, end))) continue;
-        if (token->lstrip) begin = std::max(skip_spaces_back(bytes, begin), taken);
+        if (token->lstrip && taken < end) begin = std::max(skip_spaces_back(bytes, begin), taken);
         if (token->rstrip) end = skip_spaces(bytes, end);
         if (begin > taken) pieces.push_back({text.slice(taken, begin), {}});
         pieces.push_back({text.slice(begin, end), token->id});

@@ -19,6 +19,7 @@ struct AlignedText {
     std::vector<Span> origin;  // one per byte
 
     bool empty() const { return bytes.empty(); }
+    /// Error(data) where the text outgrows 1 MiB, as a few replacements, one upon the other, can make any text do.
     void append(std::string_view utf8, Span span);
     AlignedText slice(std::size_t begin, std::size_t end) const;
     /// What the non-empty byte range [begin, end) stands for: from its first byte's origin to its last one's.

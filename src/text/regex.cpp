@@ -31,9 +31,10 @@ Regex::Regex(const std::string& pattern, Kind kind, const std::string& where) : 
                      other);
     int error = 0;
     PCRE2_SIZE offset = 0;
-    // In Oniguruma's dialect ^ and $ match at every line, hence MULTILINE.
-    const std::uint32_t options =
-        kind == Kind::literal ? PCRE2_UTF | PCRE2_LITERAL : PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE;
+    // In Oniguruma's dialect ^ and $ match at every line, hence MULTILINE. PCRE2's \C matches a part of a character.
+    const std::uint32_t options = kind == Kind::literal
+                                      ? PCRE2_UTF | PCRE2_LITERAL
+                                      : PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
     code_.reset(
         pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), options, &error, &offset, nullptr));
     if (!code_) fail(Exit::data, "{}: pattern does not compile at byte {}: {}", where, offset, reason(error));
@@ -54,6 +55,8 @@ std::vector<Range> Regex::find_all(std::string_view text) const {
                                       PCRE2_NO_UTF_CHECK, match.get(), nullptr);
         if (found == PCRE2_ERROR_NOMATCH) break;
         if (found < 0) fail(Exit::data, "text to tokenize: the pre-tokenizer's pattern failed: {}", reason(found));
+        if (range[0] < at || range[1] < range[0])  // \K in a group that a lookaround calls
+            fail(Exit::data, "text to tokenize: a match of the pre-tokenizer's pattern begins outside of itself");
         matches.push_back({range[0], range[1]});
         at = range[1];
         if (range[0] == range[1] && at < subject.size()) next_character(subject, at);  // an empty match must not repeat

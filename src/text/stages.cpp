@@ -43,6 +43,9 @@ Split read_split(const Field& stage) {
 
 void read_metaspace(const Field& stage, PreTokenizer& steps) {
     const std::string mark = stage.text_or("replacement", space_mark);
+    std::size_t end = 0;
+    if (!mark.empty()) next_character(mark, end);
+    if (end == 0 || end != mark.size()) stage.at("replacement").refuse("one character");
     const std::string scheme =
         stage.text_or("prepend_scheme", stage.flag("add_prefix_space", true) ? "always" : "never");
     if (scheme != "first" && scheme != "always" && scheme != "never")
@@ -85,6 +88,8 @@ void read_pre_tokenizer(const Field& stage, PreTokenizer& steps) {
     } else if (kind(stage) == "Split") {
         steps.push_back(read_split(stage));
     } else if (kind(stage) == "ByteLevel") {
+        const auto is_byte_level = [](const auto& step) { return std::holds_alternative<ByteLevel>(step); };
+        if (std::ranges::any_of(steps, is_byte_level)) stage.refuse("at most one ByteLevel (each doubles the text)");
         if (stage.flag("add_prefix_space", true)) steps.push_back(PrefixMark{" ", false});
         if (stage.flag("use_regex", true))
             steps.push_back(

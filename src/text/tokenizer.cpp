@@ -113,7 +113,11 @@ Tokenizer::Tokenizer(const std::filesystem::path& model_folder) : impl_(std::mak
             impl_->verbatim.add(std::move(token));
             continue;
         }
-        token.content = normalize(definition.normalizer, from_utf8(token.content), Marks::as_in_file).bytes;
+        std::string content = normalize(definition.normalizer, from_utf8(token.content), Marks::as_in_file).bytes;
+        if (content.empty())
+            fail(Exit::data, "{}: added_tokens: '{}': expected some text, the normalizer leaves none", definition.file,
+                 token.content);
+        token.content = std::move(content);
         impl_->normalized.add(std::move(token));
     }
 }

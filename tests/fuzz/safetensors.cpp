@@ -1,0 +1,39 @@
+// model.safetensors: the bytes as they are, then with a header length that fits where the JSON ends, which a mutation of
+// the JSON would otherwise break.
+#include "moesweep/safetensors.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "fuzz.h"
+
+using namespace moesweep;
+
+namespace {
+
+std::string with_fitting_length(std::string_view file) {
+    std::string fitting(file);
+    const std::size_t end = fitting.rfind('}');
+    if (end == fitting.npos || end < sizeof(std::uint64_t)) return fitting;
+    const std::uint64_t length = end + 1 - sizeof length;
+    std::memcpy(fitting.data(), &length, sizeof length);
+    return fitting;
+}
+
+void read_checkpoint(const std::filesystem::path& folder) {
+    const Checkpoint checkpoint(folder);
+    checkpoint.find("b");
+    checkpoint.get("a", std::vector<std::int64_t>{2, 1});
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    static const Scratch folder;
+    const std::string_view raw = fuzz::text_of({data, size});
+    for (const std::string& file : {std::string(raw), with_fitting_length(raw)}) {
+        fuzz::write(folder / "model.safetensors", file);
+        fuzz::expect_value_or_error([&] { read_checkpoint(folder.folder()); });
+    }
+    return 0;
+}
