@@ -199,9 +199,8 @@ std::optional<Comm::Letter> Comm::read_letter() const {
 std::span<std::byte> Comm::share_memory(std::size_t bytes) const {
     void* mine = nullptr;
     if (!handle_) {
-        static std::vector<std::byte> memory;
-        memory.assign(bytes, std::byte{0});
-        return memory;
+        own_memory_.assign(bytes, std::byte{0});
+        return own_memory_;
     }
     const auto whole = static_cast<MPI_Aint>(bytes) * size_;
     check(MPI_Win_allocate_shared(root() ? whole : 0, 1, MPI_INFO_NULL, handle_->comm, &mine, &handle_->memory),
