@@ -7,11 +7,9 @@ import pytest
 
 import folder_checks
 import tiny
-from tiny import run
+from tiny import SMALL, run
 
 KILLABLE = tiny.PROGRAM.with_name("moesweep_killable")
-SMALL = ["--cases.limit=4", "--cases.discovery=2", "--stats.bootstrap=10", "--stats.sign_flips=10", "--stability.split_seeds=0",
-         "--stability.thresholds=1", "--stability.folds=2"]
 
 pytestmark = pytest.mark.skipif(not KILLABLE.exists(), reason=f"{KILLABLE} is not built")
 
