@@ -14,9 +14,9 @@ ENVIRONMENT = {**program.ENVIRONMENT, "MOESWEEP_BUILD": str(program.BUILD), "OMP
 
 
 def write_config(path, draws=1):
-    """256 units and as many of the second pass; with each further draw of the noise 256 more."""
+    """128 units and as many of the second pass; with each further draw of the noise 128 more."""
     return program.write_config(path, model__path=program.ROOT / "demo" / "model", cases__path=program.ROOT / "demo" / "facts.json",
-                                cases__limit=256, noise__draws=draws, run__unit=1)
+                                cases__limit=128, cases__discovery=64, select__recurrence=32, noise__draws=draws, run__unit=1)
 
 
 def until(happened, what):
@@ -39,10 +39,15 @@ class Run:
         """path -> time of writing, of every committed unit."""
         return {path: path.stat().st_mtime_ns for path in self.out.rglob("units/[0-9]*.h5")}
 
-    def wait_for_units(self, more=3):
+    def wait_for_units(self, process=None, more=3):
         """Returns once the run has committed some more."""
         wanted = len(self.units()) + more
-        until(lambda: len(self.units()) >= wanted, f"{wanted} units in {self.out}")
+
+        def committed():
+            assert process is None or process.poll() is None, process.communicate()[0]
+            return len(self.units()) >= wanted
+
+        until(committed, f"{wanted} units in {self.out}")
 
     def is_whole(self):
         return (self.out / "sweep.h5").exists()
@@ -135,18 +140,21 @@ class Slurm:
         return int((self.folder / f"slurmd-{name}.pid").read_text())
 
     def cancel_all(self):
-        self.call("scancel", "--user", "root", "--full", "--signal=KILL", check=False)
-        self.call("scancel", "--user", "root", check=False)
+        self.call("scancel", "--user", "root")
         until(lambda: not self.call("squeue", "-h"), "an empty queue")
 
-    def restore(self):
-        """Both nodes up and idle, no job."""
-        self.cancel_all()
+    def raise_nodes(self):
+        """Starts what is dead, and takes back what was declared down."""
         for name, state in self.nodes().items():
             if not pathlib.Path(f"/proc/{self.daemon(name)}").exists():
                 self.start_node(name)
-            if "idle" not in state:
-                self.call("scontrol", "update", f"nodename={name}", "state=resume", check=False)
+            if "down" in state:
+                self.call("scontrol", "update", f"nodename={name}", "state=resume")
+
+    def restore(self):
+        """Both nodes up and idle, no job."""
+        self.raise_nodes()
+        self.cancel_all()
         until(lambda: set(self.nodes().values()) == {"idle"}, "idle nodes")
 
 

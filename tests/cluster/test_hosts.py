@@ -25,7 +25,7 @@ def test_two_hosts_give_the_bits_of_one(hosts, whole, tmp_path, slots, experts):
 def test_a_signal_to_the_script_stops_both_hosts(hosts, whole, tmp_path, name):
     run = beds.Run(tmp_path)
     process = hosts.start(tmp_path, run)
-    run.wait_for_units()
+    run.wait_for_units(process)
     process.send_signal(getattr(signal, name))
     printed, _ = process.communicate(timeout=beds.PATIENCE)
     assert process.returncode == 75, printed
@@ -42,7 +42,7 @@ def test_a_signal_to_the_script_stops_both_hosts(hosts, whole, tmp_path, name):
 def test_a_cut_link_ends_the_run_and_loses_nothing(hosts, whole, tmp_path, experts, after):
     run = beds.Run(tmp_path)
     process = hosts.start(tmp_path, run, f"--parallel.experts={experts}", slots=1)
-    run.wait_for_units()
+    run.wait_for_units(process)
     hosts.cut()
     cut = time.monotonic()
     printed, _ = process.communicate(timeout=beds.PATIENCE)
