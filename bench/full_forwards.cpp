@@ -163,7 +163,7 @@ std::vector<Request> read_requests(const std::string& path) {
 
 void run(const std::string& config_file, const std::string& sample) {
     const Config config = load_config(config_file, {});
-    const Inputs inputs = open_inputs(config);
+    const Inputs inputs = open_inputs(config, Comm::alone());
     if (inputs.model.model_type != "qwen3_moe")
         fail(Exit::data, "{}: only qwen3_moe is timed", inputs.model.model_type);
     Model model{inputs.model, {}, inputs.weights->final_norm(), Rotary(inputs.model, 4096, inputs.weights->dtype())};

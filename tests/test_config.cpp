@@ -216,17 +216,32 @@ TEST_CASE("only what the scan or the unit files depend on is a run's identity") 
                                                       "scale_up.noise_drop",
                                                       "run.unit",
                                                       "store.vectors"});
-    CHECK(keys_that(false) == std::vector<std::string>{"model.path",           "cases.path",
-                                                       "cases.discovery",      "noise.draws",
-                                                       "noise.scales",         "select.recurrence",
-                                                       "controls.random",      "controls.seed",
-                                                       "controls.equal_norm",  "scale_up.discovery",
-                                                       "scale_up.recurrence",  "stability.split_seeds",
-                                                       "stability.thresholds", "stability.folds",
-                                                       "stats.bootstrap",      "stats.sign_flips",
-                                                       "stats.seed",           "run.out",
-                                                       "run.device",           "run.log",
-                                                       "run.progress"});
+    CHECK(keys_that(false) == std::vector<std::string>{"model.path",
+                                                       "model.weights",
+                                                       "cases.path",
+                                                       "cases.discovery",
+                                                       "noise.draws",
+                                                       "noise.scales",
+                                                       "select.recurrence",
+                                                       "controls.random",
+                                                       "controls.seed",
+                                                       "controls.equal_norm",
+                                                       "scale_up.discovery",
+                                                       "scale_up.recurrence",
+                                                       "stability.split_seeds",
+                                                       "stability.thresholds",
+                                                       "stability.folds",
+                                                       "stats.bootstrap",
+                                                       "stats.sign_flips",
+                                                       "stats.seed",
+                                                       "parallel.experts",
+                                                       "run.out",
+                                                       "run.device",
+                                                       "run.log",
+                                                       "run.progress",
+                                                       "run.memory",
+                                                       "run.max_hours",
+                                                       "run.watchdog"});
     CHECK(failure_of([] { is_identity("no.key"); }).code == Exit::internal);
 }
 
@@ -248,4 +263,18 @@ TEST_CASE("lists of numbers keep their order, and an unchecked text is our own m
     const Failure failure = failure_of([] { parse_integers("1.5"); });
     CHECK(failure.code == Exit::internal);
     CHECK(failure.message == "'1.5': expected numbers separated by commas");
+}
+
+TEST_CASE("memory is a size or a share") {
+    const auto size = [](const char* text) { return parse_memory(text).value_or(MemorySize{-1, -1}); };
+    CHECK(size("1GB").bytes == 1'000'000'000);
+    CHECK(size("1.5GiB").bytes == 3 * (std::int64_t{1} << 29));
+    CHECK(size("800MiB").bytes == 800 * (std::int64_t{1} << 20));
+    CHECK(size("2kB").bytes == 2000);
+    CHECK(size("60%").bytes == 0);
+    CHECK(size("60%").share == Approx(0.6));
+    for (const char* text : {"", "GB", "1", "1 GB", "-1GB", "0GB", "101%", "0%", "1gb", "nanGB", "1e99TB", "1GBx"}) {
+        INFO(text);
+        CHECK_FALSE(parse_memory(text));
+    }
 }

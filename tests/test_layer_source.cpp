@@ -1,3 +1,7 @@
+// Who reads while others compute is also watched by ThreadSanitizer, in a build folder configured with
+// -DMOESWEEP_SANITIZE=thread (torch itself is not instrumented):
+//
+//     TSAN_OPTIONS="ignore_noninstrumented_modules=1 suppressions=../shared/kit/tsan.supp" build/tsan/test_model
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>

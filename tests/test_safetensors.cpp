@@ -20,6 +20,7 @@ std::string file_of(const std::string& header, const std::string& data) {
 }
 
 void write(const std::filesystem::path& path, const std::string& bytes) {
+    std::filesystem::remove(path);  // ext4 writes a file out at once whose old content was cut off
     std::ofstream(path, std::ios::binary) << bytes;
 }
 

@@ -78,25 +78,23 @@ TEST_CASE("flipped bits never pass for data") {
     store.write_unit(0, tables);
     const std::string good = read_file(store.unit_path(0));
     std::mt19937 random(17);
-    int refused = 0;
     for (int trial = 0; trial < 200; ++trial) {
         const std::size_t bit = random() % (good.size() * 8);
         std::string bad = good;
         bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ (1 << bit % 8));
         write_file_atomically(store.unit_path(0), bad);
         CAPTURE(trial, bit / 8, bit % 8);
-        UnitTables found;  // a bit in a gap of the file may go unseen, but then nothing else may have changed
-        const Failure failure = failure_of([&] { found = store.read_unit(0); });
-        if (failure.code == Exit::done) {
-            CHECK(found == tables);
-        } else {
-            CHECK(failure.code == Exit::data);
-            CHECK_THAT(failure.message, Contains("000000.h5: "));
-            ++refused;
-        }
+        const Failure failure = failure_of([&] { store.read_unit(0); });
+        CHECK(failure.code == Exit::data);
+        CHECK_THAT(failure.message, Contains("000000.h5: damaged: "));
+
+        // and with the seal made anew, HDF5's own checksums see it, or it lay in a gap of the file
+        const std::string image = bad.substr(0, bad.size() - 73);
+        if (bit / 8 >= image.size()) continue;
+        write_file_atomically(store.unit_path(0), image + "\nsha256 " + sha256(image) + "\n");
+        UnitTables found;
+        if (failure_of([&] { found = store.read_unit(0); }).code == Exit::done) CHECK(found == tables);
     }
-    INFO(refused << " of 200 flips were refused, file of " << good.size() << " bytes");
-    CHECK(refused >= 150);
     CHECK(H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL) == 0);
 }
 

@@ -107,6 +107,7 @@ class Comm {
     Comm(std::unique_ptr<Handle> handle, int rank, int size);
     std::unique_ptr<Handle> handle_;  // none: alone
     int rank_ = 0, size_ = 1;
+    mutable std::vector<std::byte> own_memory_;  // of share_memory() where there is nobody to share it with
 };
 
 }  // namespace moesweep

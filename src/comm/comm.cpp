@@ -55,6 +55,8 @@ Comm::Comm(Comm&&) noexcept = default;
 Comm::~Comm() = default;
 
 Comm::Comm() {
+    // Without mpirun, Open MPI would start a daemon that outlives a killed process and then takes all memory it can get.
+    ::setenv("OMPI_MCA_ess_singleton_isolated", "1", /*overwrite=*/0);
     // Only this thread speaks MPI; the watchdog's thread says one last word, when nothing else moves any more.
     int provided = 0;
     check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
@@ -197,9 +199,8 @@ std::optional<Comm::Letter> Comm::read_letter() const {
 std::span<std::byte> Comm::share_memory(std::size_t bytes) const {
     void* mine = nullptr;
     if (!handle_) {
-        static std::vector<std::byte> memory;
-        memory.assign(bytes, std::byte{0});
-        return memory;
+        own_memory_.assign(bytes, std::byte{0});
+        return own_memory_;
     }
     const auto whole = static_cast<MPI_Aint>(bytes) * size_;
     check(MPI_Win_allocate_shared(root() ? whole : 0, 1, MPI_INFO_NULL, handle_->comm, &mine, &handle_->memory),

@@ -36,16 +36,16 @@ void plan(const Config& config, const Comm& comm) {
     line("sweep.h5", fmt::format("{} at most", bytes(cost.file_bytes)));
 
     line("ranks", fmt::format("{}, {} to a copy of the model", ranks.world, layout.experts));
-    line("weights", fmt::format("{} on disk, {} on a rank", bytes(cost.weight_bytes),
+    line("weights", fmt::format("{} on disk, {}", bytes(cost.weight_bytes),
                                 layout.streamed ? "read layer by layer in every pass" : "resident"));
     line("a pass", fmt::format("{} units of {} cases on a rank, {} cases in a micro-batch", layout.units_per_pass,
                                config.run.unit, layout.cases_per_micro_batch));
     const Memory& memory = layout.memory;
     line("memory per rank", fmt::format("{} at most of {}", bytes(memory.total()), bytes(memory.limit)));
-    line("  program", bytes(memory.program));
-    line("  weights", bytes(memory.weights));
-    line("  rows of a pass", bytes(memory.rows));
-    line("  micro-batches", bytes(memory.step));
+    line("  for the program", bytes(memory.program));
+    line("  for weights", bytes(memory.weights));
+    line("  for rows of a pass", bytes(memory.rows));
+    line("  for micro-batches", bytes(memory.step));
     if (memory.total() > memory.limit)
         line("", "this is more than run.memory allows: use fewer ranks on a node, or a smaller run.unit");
 }

@@ -29,7 +29,7 @@ void convert_piece(const LayerPlan& plan, const Piece& piece, std::span<const st
 
 at::Tensor map_memory(std::int64_t elements, at::ScalarType dtype) {
     const auto bytes = static_cast<std::size_t>(elements) * at::elementSize(dtype);
-    void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (data == MAP_FAILED)
         fail(Exit::io, "weights: {} bytes of memory cannot be had: {}", bytes, std::generic_category().message(errno));
     return at::from_blob(

@@ -8,7 +8,8 @@ std::string number_changing_ini(const Config& config) {
     std::string ini, open_section;
     for (const auto& [key, value] : settings(config)) {
         const std::string section = key.substr(0, key.find('.'));
-        if (section == "run" || key == "model.path" || key == "cases.path") continue;
+        if (section == "run" || section == "parallel") continue;
+        if (key == "model.path" || key == "model.weights" || key == "cases.path") continue;
         if (section != open_section) ini += fmt::format("[{}]\n", section);
         open_section = section;
         ini += fmt::format("{} = {}\n", key.substr(section.size() + 1), value);

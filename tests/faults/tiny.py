@@ -146,14 +146,20 @@ class Tiny:
 
 # --- running it ---
 
+# Options for tests that run it hundreds of times: two units and two of controls, little to sum up.
+SMALL = ["--cases.limit=4", "--cases.discovery=2", "--stats.bootstrap=10", "--stats.sign_flips=10", "--stability.split_seeds=0",
+         "--stability.thresholds=1", "--stability.folds=2"]
 
-def run(folder, *arguments, ranks=1, stdout=subprocess.PIPE, environment=None, seconds=120):
+
+def run(folder, *arguments, ranks=1, stdout=subprocess.PIPE, environment=None, seconds=120, program=PROGRAM):
     """Runs moesweep in `folder`, under mpirun for ranks > 1. A hang is an error: subprocess.TimeoutExpired."""
-    command = [str(PROGRAM), *map(str, arguments)]
+    command = [str(program), *map(str, arguments)]
     if ranks > 1:
         command = ["mpirun", "-n", str(ranks), *command]
     settings = {"OMP_NUM_THREADS": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1",
                 "OMPI_MCA_odls_base_sigkill_timeout": "0"}  # mpirun else waits two seconds after a rank has failed
+    if ranks == 1:
+        settings["OMPI_MCA_ess_singleton_isolated"] = "1"  # no daemon of its own, which would outlive a killed process
     if os.geteuid() == 0:
         settings |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     with subprocess.Popen(command, cwd=folder, env=os.environ | settings | (environment or {}), text=True,

@@ -3,6 +3,7 @@
 import configparser
 import itertools
 import json
+import os
 import pathlib
 import shutil
 import signal
@@ -18,11 +19,17 @@ import program
 FACTS = 60  # of which these give 17 usable cases, so that a unit of 16 is not the whole run
 SETTINGS = dict(cases__limit=17, cases__clean_margin=-1, cases__noise_drop=-1, cases__discovery=8, select__recurrence=2,
                 store__vectors="patches", run__unit=16)
-ALL_SPLITS = list(itertools.product((1, 2, 3), (1, 5, 16)))
-SOME_SPLITS = [(1, 1), (2, 5), (3, 16)]
-SPLITS = ([("qwen3", "fp32", *split) for split in ALL_SPLITS] +
-          [(name, precision, *split) for name, precision in (("qwen3", "fp64"), ("mixtral", "fp32"), ("glm4", "fp32"))
-           for split in SOME_SPLITS])
+UNITS = (1, 5, 16)
+RANKS_AND_GROUPS = [(1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (4, 1), (4, 2), (4, 4), (8, 1), (8, 2), (8, 4)]  # 3 ranks: one group
+ALL_SPLITS = [(ranks, group, unit) for (ranks, group), unit in itertools.product(RANKS_AND_GROUPS, UNITS)]
+SOME_SPLITS = [(ranks, group, UNITS[i % 3]) for i, (ranks, group) in enumerate(RANKS_AND_GROUPS)]
+FEW_SPLITS = [(1, 1, 1), (2, 2, 5), (4, 2, 16)]
+EVERYTHING = os.environ.get("MOESWEEP_TEST_EVERYTHING") == "yes"  # all combinations for all, by hand
+SPLITS = [(name, precision, *split)
+          for name, precision, splits in [("glm4", "fp32", ALL_SPLITS), ("qwen3", "fp32", SOME_SPLITS),
+                                          ("mixtral", "fp32", SOME_SPLITS), ("qwen3", "fp64", FEW_SPLITS),
+                                          ("glm4-plain", "fp32", FEW_SPLITS), ("mixtral-top-7", "fp32", FEW_SPLITS)]
+          for split in (ALL_SPLITS if EVERYTHING else splits)]
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +60,14 @@ def whole(config, tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize(("name", "precision", "ranks", "unit"), SPLITS)
-def test_any_ranks_and_any_unit(whole, tmp_path, name, precision, ranks, unit):
+@pytest.mark.parametrize(("name", "precision", "ranks", "group", "unit"), SPLITS)
+def test_any_ranks_and_groups_and_any_unit(whole, tmp_path, name, precision, ranks, group, unit):
     file, _, expected = whole(name, precision)
     statuses = set(expected["cases/status"])
     assert {"usable", "clean_margin_too_small", "noise_drop_too_small"} <= statuses  # the scan had something to decide
-    split = trace(file, tmp_path / "run", ranks, model__precision=precision, run__unit=unit)
+    weights = "streamed" if unit == 5 else "resident"
+    split = trace(file, tmp_path / "run", ranks, model__precision=precision, run__unit=unit, parallel__experts=group,
+                  model__weights=weights)
     program.assert_same_bits(split, expected)
 
 

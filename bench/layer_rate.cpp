@@ -1,0 +1,140 @@
+// One layer of a true model's shape on one core: the arithmetic it does in a second, beside what large matrix products of
+// the same library reach in the same run. Usage: layer_rate [qwen3|mixtral]; random weights, 2.5 or 5.8 GB of memory.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+#include "moesweep/attention.h"
+#include "moesweep/layers.h"
+
+using namespace moesweep;
+
+namespace {
+
+constexpr std::int64_t runs = 64, context = 11, rows_per_run = 64;  // 704 context tokens and 4,096 rows
+
+ModelConfig shape_of(const std::string& model) {
+    ModelConfig m;
+    m.num_hidden_layers = 1;
+    m.num_attention_heads = 32;
+    m.head_dim = m.rotary_dim = 128;
+    m.rms_norm_eps = 1e-6;
+    m.rope_theta = 1e6;
+    if (model == "qwen3") {
+        m.hidden_size = 2048;
+        m.num_key_value_heads = 4;
+        m.moe_intermediate_size = 768;
+        m.num_experts = 128;
+        m.num_experts_per_tok = 8;
+        m.qk_norm = true;
+    } else if (model == "mixtral") {
+        m.hidden_size = 4096;
+        m.num_key_value_heads = 8;
+        m.moe_intermediate_size = 14336;
+        m.num_experts = 8;
+        m.num_experts_per_tok = 2;
+    } else {
+        fail(Exit::usage, "'{}': expected qwen3 or mixtral", model);
+    }
+    return m;
+}
+
+at::Tensor random(std::int64_t rows, std::int64_t columns) {
+    return at::randn({rows, columns}) / std::sqrt(double(columns));
+}
+
+LayerWeights random_layer(const ModelConfig& m) {
+    const std::int64_t D = m.hidden_size, H = m.num_attention_heads, Hkv = m.num_key_value_heads, Dh = m.head_dim;
+    LayerWeights layer;
+    layer.input_norm = layer.post_attention_norm = at::ones({D});
+    layer.qkv = random((H + 2 * Hkv) * Dh, D);
+    layer.output = random(D, H * Dh);
+    if (m.qk_norm) layer.q_norm = layer.k_norm = at::ones({Dh});
+    layer.moe.emplace();
+    layer.moe->router = random(m.num_experts, D);
+    for (std::int64_t e = 0; e < m.num_experts; ++e)
+        layer.moe->experts.push_back({random(2 * m.moe_intermediate_size, D), random(D, m.moe_intermediate_size)});
+    return layer;
+}
+
+/// The steps that the layer pass takes with its hidden states, in the same order.
+at::Tensor step(const ModelConfig& m, const LayerWeights& layer, const Rotary& rotary, const Attention& attention,
+                const at::Tensor& positions, const at::Tensor& hidden) {
+    const std::int64_t N = hidden.size(0), H = m.num_attention_heads, Hkv = m.num_key_value_heads, Dh = m.head_dim;
+    const auto parts = project(rms_norm(hidden, layer.input_norm, m.rms_norm_eps), layer.qkv)
+                           .view({N, H + 2 * Hkv, Dh})
+                           .split_with_sizes({H, Hkv, Hkv}, 1);
+    const auto rotated = [&](const at::Tensor& x, const at::Tensor& norm) {
+        return rotary.rotate(m.qk_norm ? rms_norm(x, norm, m.rms_norm_eps) : x, positions);
+    };
+    const at::Tensor mixed =
+        attention(rotated(parts[0], layer.q_norm), rotated(parts[1], layer.k_norm), parts[2].contiguous(), true);
+    const at::Tensor after = hidden + project(mixed, layer.output);
+    const at::Tensor x = rms_norm(after, layer.post_attention_norm, m.rms_norm_eps);
+    return after + combine(*layer.moe, contributions(*layer.moe, route(*layer.moe, m, x), x), x);
+}
+
+/// Floating-point operations of the matrix products with weights alone.
+double operations(const ModelConfig& m, std::int64_t N) {
+    const double D = double(m.hidden_size);
+    const double attention = double((2 * m.num_attention_heads + 2 * m.num_key_value_heads) * m.head_dim) * D;
+    const double moe = (3 * double(m.num_experts_per_tok * m.moe_intermediate_size) + double(m.num_experts)) * D;
+    return 2 * double(N) * (attention + moe);
+}
+
+template <class Work>
+double seconds(Work work) {
+    const auto begin = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+/// FLOP/s of a large product [2048, 2048] x [2048, 2048].
+double product_rate() {
+    const at::Tensor a = at::randn({2048, 2048}), b = at::randn({2048, 2048});
+    return 2 * std::pow(2048.0, 3) / seconds([&] { at::mm(a, b); });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+    const c10::InferenceMode no_autograd;
+    at::set_num_threads(1);
+    const std::string model = argc > 1 ? argv[1] : "qwen3";
+    const ModelConfig m = shape_of(model);
+    const LayerWeights layer = random_layer(m);
+
+    std::vector<Context> contexts;
+    std::vector<std::int64_t> row_runs, positions;
+    for (std::int64_t run = 0; run < runs; ++run) {
+        contexts.push_back({run * context, context});
+        for (std::int64_t t = 0; t < context; ++t) positions.push_back(t);
+        row_runs.insert(row_runs.end(), rows_per_run, run);
+    }
+    positions.insert(positions.end(), row_runs.size(), context);
+    Attention attention(m, contexts, at::kFloat);
+    attention.add_rows(row_runs);
+    const Rotary rotary(m, context + 1, at::kFloat);
+    const at::Tensor hidden = at::randn({static_cast<std::int64_t>(positions.size()), m.hidden_size}),
+                     at_positions = at::tensor(positions, at::kLong);
+
+    std::vector<double> shares;
+    product_rate();
+    for (int round = 0; round < 5; ++round) {
+        const double peak = product_rate();
+        const double rate =
+            operations(m, hidden.size(0)) / seconds([&] { step(m, layer, rotary, attention, at_positions, hidden); });
+        shares.push_back(rate / peak);
+        fmt::print("{}: {} rows, {:.1f} GFLOP/s, large products {:.1f} GFLOP/s, share {:.2f}\n", model, hidden.size(0),
+                   rate / 1e9, peak / 1e9, shares.back());
+    }
+    std::ranges::sort(shares);
+    fmt::print("median share {:.2f}\n", shares[2]);
+} catch (const moesweep::Error& error) {
+    fmt::print(stderr, "layer_rate: {}\n", error.what());
+    return static_cast<int>(error.code());
+}

@@ -1,0 +1,154 @@
+// What a streamed pass over a checkpoint costs beside reading its files, with nothing computed meanwhile. Usage:
+//
+//     streaming make FOLDER LAYERS      a checkpoint with layers of Qwen3-30B-A3B's true shape, 1.2 GB each, random
+//     streaming run FOLDER [ROUNDS]     bytes read per pass, and cold seconds in turn with plain reads of the files
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <random>
+
+#include "moesweep/files.h"
+#include "moesweep/weights.h"
+
+using namespace moesweep;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* qwen3 = R"({{"model_type":"qwen3_moe","vocab_size":1024,"hidden_size":2048,"num_hidden_layers":{},
+"num_attention_heads":32,"num_key_value_heads":4,"head_dim":128,"moe_intermediate_size":768,"num_experts":128,
+"num_experts_per_tok":8,"norm_topk_prob":true,"rms_norm_eps":1e-6,"rope_theta":1e6}})";
+constexpr std::size_t piece_bytes = std::size_t{4} << 20;
+
+double seconds_of(auto&& action) {
+    const auto begin = std::chrono::steady_clock::now();
+    action();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+double median(std::vector<double> values) {
+    std::ranges::sort(values);
+    return values[values.size() / 2];
+}
+
+// making ------------------------------------------------------------------------------------------------------------------
+
+/// A shard with tensors by name, as the hub's are, of random bf16 numbers between 1/16 and 16 in size.
+void write_shard(const fs::path& path, const std::map<std::string, std::vector<std::int64_t>>& shapes) {
+    Json header;
+    std::size_t end = 0;
+    for (const auto& [name, shape] : shapes) {
+        std::size_t bytes = 2;
+        for (const auto extent : shape) bytes *= static_cast<std::size_t>(extent);
+        header[name] = {{"dtype", "BF16"}, {"shape", shape}, {"data_offsets", {end, end + bytes}}};
+        end += bytes;
+    }
+    const std::string text = header.dump();
+    const auto length = std::bit_cast<std::array<char, 8>>(std::uint64_t{text.size()});
+    std::ofstream file(path, std::ios::binary);
+    file.write(length.data(), length.size()) << text;
+
+    std::mt19937_64 random(end);
+    std::vector<std::uint64_t> numbers(piece_bytes / 8);
+    for (std::size_t done = 0; done < end; done += piece_bytes) {
+        for (auto& four : numbers) four = (random() & 0x83ff83ff83ff83ff) | 0x3c003c003c003c00;
+        file.write(reinterpret_cast<const char*>(numbers.data()),
+                   static_cast<std::streamsize>(std::min(piece_bytes, end - done)));
+    }
+    if (!file.flush()) fail(Exit::io, "{}: cannot be written", path.string());
+}
+
+void make(const fs::path& folder, int layers) {
+    make_writable_folder(folder);
+    std::ofstream(folder / "config.json") << fmt::format(qwen3, layers);
+    std::map<std::string, std::map<std::string, std::vector<std::int64_t>>> shards;
+    Json index;
+    for (const auto& [name, shape] : expected_tensors(read_model_config(folder))) {
+        const bool in_layer = name.starts_with("model.layers.");
+        const std::string file =
+            in_layer ? fmt::format("layer-{}.safetensors", std::stoi(name.substr(13))) : "ends.safetensors";
+        index["weight_map"][name] = file;
+        shards[file][name] = shape;
+    }
+    for (const auto& [file, shapes] : shards) write_shard(folder / file, shapes);
+    std::ofstream(folder / "model.safetensors.index.json") << index.dump();
+    ::sync();  // pages that wait to be written cannot be dropped from the cache
+}
+
+// reading -----------------------------------------------------------------------------------------------------------------
+
+using Files = std::vector<InputFile>;
+
+void drop_cached(const Files& files) {
+    for (const auto& file : files) file.drop_cached(0, file.size());
+}
+
+/// All of the files from begin to end, in pieces, nothing done with them.
+void read_plainly(const Files& files) {
+    std::vector<std::byte> piece(piece_bytes);
+    for (const auto& file : files)
+        for (std::uint64_t done = 0; done < file.size(); done += piece_bytes)
+            file.read(done, std::span(piece).first(std::min(piece_bytes, file.size() - done)));
+}
+
+void stream(LayerSource& source, std::int64_t layers) {
+    for (std::int64_t l = 0; l < layers; ++l) source.layer(l);
+}
+
+void run(const fs::path& folder, int rounds) {
+    const ModelConfig config = read_model_config(folder);
+    std::optional<Weights> weights;
+    fmt::print("opened in {:.3f} s\n", seconds_of([&] { weights.emplace(folder, config, Precision::fp32); }));
+    Files files;
+    std::uint64_t file_bytes = 0;
+    for (const auto& path : weights->checkpoint().files()) file_bytes += files.emplace_back(path).size();
+    const ExpertShare all{0, config.num_experts};
+    std::int64_t layer_bytes = 0;
+    for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) layer_bytes += weights->layer_file_bytes(l, all);
+
+    LayerSource source(*weights, all, /*streamed=*/true);
+    std::vector<double> plain, streamed;
+    for (int round = 0; round < rounds; ++round) {
+        drop_cached(files);
+        plain.push_back(seconds_of([&] { read_plainly(files); }));
+        drop_cached(files);
+        streamed.push_back(seconds_of([&] { stream(source, config.num_hidden_layers); }));
+        fmt::print("plain {:.3f} s, streamed {:.3f} s\n", plain.back(), streamed.back());
+    }
+    const double read = static_cast<double>(source.bytes_read()) / rounds;
+    const double plain_rate = static_cast<double>(file_bytes) / median(plain), rate = read / median(streamed);
+    fmt::print("bytes read per pass / bytes of the layers  {:.4f} ({:.3f} GB)\n",
+               read / static_cast<double>(layer_bytes), read * 1e-9);
+    fmt::print("cold seconds per byte, streamed / plain    {:.3f} ({:.2f} GB/s, {:.2f} GB/s)\n", plain_rate / rate,
+               rate * 1e-9, plain_rate * 1e-9);
+    fmt::print("memory of the weights                      {:.3f} GB\n",
+               static_cast<double>(source.memory_bytes()) * 1e-9);
+
+    read_plainly(files);  // a pass whose bytes lie in the page cache: what the conversion alone allows
+    fmt::print("streamed from the page cache               {:.2f} GB/s\n",
+               read * 1e-9 / seconds_of([&] { stream(source, config.num_hidden_layers); }));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const std::vector<std::string> arguments(argv + 1, argv + argc);
+    try {
+        if (arguments.size() == 3 && arguments[0] == "make")
+            make(arguments[1], std::stoi(arguments[2]));
+        else if ((arguments.size() == 2 || arguments.size() == 3) && arguments[0] == "run")
+            run(arguments[1], arguments.size() == 3 ? std::stoi(arguments[2]) : 5);
+        else
+            fail(Exit::usage, "usage: streaming make FOLDER LAYERS | streaming run FOLDER [ROUNDS]");
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "{}\n", error.what());
+        return 1;
+    }
+}

@@ -1,0 +1,165 @@
+"""What holds of a run's folder at every moment, whatever happened to the run: no committed file is ever lost or changed, none
+is half-written, no case is in two units, nothing is of another run, and the merged data are the same bits in the end. Each
+check returns a line for everything that is wrong, and [] where nothing is. It reads the files with h5py and hashlib alone."""
+
+import functools
+import hashlib
+import re
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+SEAL = re.compile(rb"\nsha256 ([0-9a-f]{64})\n\Z")
+LEFTOVER = re.compile(r"\..*\.tmp")  # what a killed process leaves; the next one removes it
+
+
+def sealed_files(run):
+    """cases.h5 and every unit of every series, in the order of their paths."""
+    return sorted(path for path in [run / "cases.h5", *(run / "units").rglob("*.h5")] if path.is_file())
+
+
+# --- between two looks ---
+
+
+def committed(run):
+    """A look at the folder: path in the run -> SHA-256 of every committed file. What has such an entry must stay."""
+    return {str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sealed_files(run)}
+
+
+def lost(before, after):
+    """What an earlier look saw and a later one does not, or not the same."""
+    return [f"{name}: {'changed' if name in after else 'lost'} since it was committed"
+            for name, digest in before.items() if after.get(name) != digest]
+
+
+# --- one look ---
+
+
+def half_written(run, finished=False):
+    """Files that are not whole, and for a run that ended by itself what it left lying about."""
+    wrong = []
+    for path in sorted(path for path in run.rglob("*") if path.is_file()):
+        name = str(path.relative_to(run))
+        if LEFTOVER.fullmatch(path.name):
+            wrong += [f"{name}: left behind"] * finished
+        elif path.suffix == ".h5":
+            wrong += [f"{name}: {problem}" for problem in unreadable(path, sealed=path.name != "sweep.h5")]
+        elif path.suffix == ".ini" and not path.read_bytes().endswith(b"\n"):
+            wrong.append(f"{name}: ends within a line")
+    return wrong
+
+
+def unreadable(path, sealed):
+    """Why a file cannot be read whole."""
+    return damage(path, sealed, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+@functools.lru_cache(maxsize=10000)
+def damage(path, sealed, digest):
+    """The same, once for each content: going through all datasets takes long where it is done after every one of many events."""
+    content = path.read_bytes()
+    if sealed:
+        seal = SEAL.search(content)
+        if not seal:
+            return ["damaged: no seal at its end"]
+        if seal[1].decode() != hashlib.sha256(content[:seal.start()]).hexdigest():
+            return ["damaged: its seal is of other bytes"]
+    try:
+        with h5py.File(path) as file:
+            for _ in walk(file):
+                pass
+    except (OSError, KeyError, RuntimeError) as error:
+        return [f"damaged: {error}"]
+    return []
+
+
+def strangers(run):
+    """Files that belong to another run, to another series or under another number. Damaged ones are not looked at."""
+    wrong = []
+    ours = identity((run / "identity.ini").read_text())
+    for path in sealed_files(run):
+        if unreadable(path, sealed=True):
+            continue
+        name = str(path.relative_to(run))
+        with h5py.File(path) as file:
+            theirs = identity(text(file.attrs["identity"]))
+            wrong += [f"{name}: {key}: of a run with {theirs.get(key)}, this one has {ours.get(key)}"
+                      for key in {**ours, **theirs} if theirs.get(key) != ours.get(key)]
+            if path.name == "cases.h5":
+                continue
+            series = "" if path.parent.name == "units" else path.parent.name
+            if text(file.attrs["series"]) != series:
+                wrong.append(f"{name}: of the series '{text(file.attrs['series'])}'")
+            if path.name != f"{file.attrs['unit']:06}.h5":
+                wrong.append(f"{name}: is unit {file.attrs['unit']}")
+    return wrong
+
+
+def doubled_cases(run):
+    """Cases that two units of a series hold. Damaged units are not looked at."""
+    wrong, holders = [], {}
+    for path in sealed_files(run):
+        if path.name == "cases.h5" or unreadable(path, sealed=True):
+            continue
+        with h5py.File(path) as file:
+            for case in file["base/case"][:].tolist():
+                first = holders.setdefault((path.parent, case), path)
+                if first != path:
+                    wrong.append(f"{path.relative_to(run)}: case {case} is in {first.relative_to(run)} too")
+    return wrong
+
+
+def problems(run, finished=False):
+    """All of one look."""
+    if not (run / "identity.ini").exists():
+        return [f"{path.relative_to(run)}: committed without an identity.ini" for path in sealed_files(run)] + half_written(run, finished)
+    return half_written(run, finished) + strangers(run) + doubled_cases(run)
+
+
+# --- in the end ---
+
+
+def different(sweep, expected):
+    """How the data of two merged files differ: everything but /provenance, bit by bit."""
+    with h5py.File(sweep) as a, h5py.File(expected) as b:
+        found, wanted = dict(walk(a)), dict(walk(b))
+    assert len(wanted) > 50  # else there was nothing to compare
+    wrong = [f"{name}: {'missing' if name not in found else 'not expected'}" for name in sorted(found.keys() ^ wanted.keys())]
+    return wrong + [f"{name}: differs" for name in wanted if name in found and found[name] != wanted[name]]
+
+
+def walk(file):
+    """(name, type, shape and bytes) of each dataset and attribute but for /provenance."""
+    def attributes(name, node):
+        for key, value in node.attrs.items():
+            yield f"{name}@{key}", bits(np.asarray(value))
+
+    yield from attributes("", file)
+    names = []
+    file.visit(names.append)
+    for name in names:
+        if name.split("/")[0] == "provenance":
+            continue
+        node = file[name]
+        yield from attributes(name, node)
+        yield name, bits(node[()]) if isinstance(node, h5py.Dataset) else "group"
+
+
+def bits(values):
+    return values.dtype.str, values.shape, values.tobytes()
+
+
+def identity(ini):
+    """The keys of an identity.ini."""
+    return dict(line.split(" = ", 1) for line in ini.splitlines() if " = " in line and not line.startswith("#"))
+
+
+def text(value):
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def seal(path):
+    """Seals an HDF5 file that was written or changed by hand, for tests that plant one."""
+    content = SEAL.sub(b"", Path(path).read_bytes())
+    Path(path).write_bytes(content + b"\nsha256 " + hashlib.sha256(content).hexdigest().encode() + b"\n")

@@ -1,0 +1,201 @@
+"""Runs are killed, stopped, frozen and starved of disk at random moments and go on, with other ranks, until they are done.
+
+    python tests/faults/kill_harness.py --trials 500 --seed 1 [--only 17]
+
+After every attempt the run's folder must pass folder_checks.py, and in the end hold the bits of a run that nobody disturbed.
+tests/README.md says what is drawn and what is judged."""
+
+import argparse
+import collections
+import contextlib
+import functools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import folder_checks
+import tiny
+from attempts import BLOWS, DISK, ENVIRONMENT, Place, Wrong, carry_out, draw_attempt, expect_nobody, random_of
+
+MOST_ATTEMPTS = 6  # of a trial; nobody disturbs the last
+BASE = ["--cases.limit=20", "--cases.discovery=10", "--run.unit=1", "--stats.bootstrap=10", "--stats.sign_flips=10",
+        "--stability.split_seeds=0", "--stability.thresholds=1", "--stability.folds=2"]
+KINDS = {
+    "plain": ["--controls.equal_norm=no"],
+    "controls": ["--sweep.subsets=all"],
+    "conditions": ["--controls.equal_norm=no", "--noise.draws=2", "--noise.scales=1"],
+    "all": ["--noise.draws=2", "--store.vectors=patches"],
+}
+
+
+class Bench:
+    """Inputs that all trials share, in a folder of their own, and for each kind the run that nobody disturbs."""
+
+    def __init__(self, folder, most_ranks=8):
+        self.folder, self.most_ranks, self.made = folder, most_ranks, set()
+        inputs = tiny.Tiny(folder)
+        names = [a + b for a in ("Al", "Be", "Cleo", "Dora") for b in ("", "n", "ta", "mir", "fried", "linde")]
+        inputs.facts = [{"case_id": 100 + i, "requested_rewrite": {
+            "prompt": "{} lives in", "relation_id": f"P{i % 2}", "subject": name, "target_true": {"str": "ab"[i % 2]},
+            "target_new": {"str": "cd"[i // 2 % 2]}}} for i, name in enumerate(names)]
+        inputs.write()
+
+    def command(self, kind, run):
+        return [str(tiny.PROGRAM), "trace", "trace.ini", *BASE, *KINDS[kind], f"--run.out={run}"]
+
+    def whole(self, kind):
+        """The folder of the undisturbed run, by one process; made when first asked for."""
+        run = self.folder / kind
+        if kind not in self.made:
+            subprocess.run(self.command(kind, run), cwd=self.folder, env=ENVIRONMENT, check=True, capture_output=True)
+            self.made.add(kind)
+        return run
+
+    def left(self, kind, run):
+        """How many files the run has still to commit."""
+        return len(folder_checks.sealed_files(self.whole(kind))) - len(folder_checks.sealed_files(run))
+
+
+# --- what must hold ---
+
+
+def judge_folder(run, before, code):
+    """After an attempt; `before` is the look at the folder before it. One that ended by itself has cleaned up."""
+    wrong = folder_checks.problems(run, finished=code in (0, 75)) if run.exists() else []
+    if wrong := wrong + folder_checks.lost(before, folder_checks.committed(run)):
+        raise Wrong("; ".join(wrong))
+
+
+def judge_code(code, attempt, fell, done):
+    expected = BLOWS[attempt.blow].codes if fell else {0}
+    if code not in expected | ({0} if done else set()):
+        raise Wrong(f"exit code {code}, expected {sorted(expected)}")
+    if code == 0 and not done:
+        raise Wrong("exit code 0 without sweep.h5")
+
+
+def judge_sweep(bench, kind, run):
+    if wrong := folder_checks.different(run / "sweep.h5", bench.whole(kind) / "sweep.h5"):
+        raise Wrong("; ".join(wrong))
+
+
+# --- a trial ---
+
+
+def bring_to_end(bench, kind, place, attempts, rng, tally):
+    """Attempt after attempt until sweep.h5 is there: Wrong as soon as something is."""
+    command, run = bench.command(kind, place.run), place.run
+    for attempt in attempts:
+        before = folder_checks.committed(run)
+        code, fell = carry_out(attempt, command, place, rng)
+        while code == 69:  # ranks of an attempt whose mpirun was killed still hold the folder
+            tally["refused for a moment"] += 1
+            code, fell = carry_out(attempt, command, place, rng)
+        done = (run / "sweep.h5").exists()
+        tally["attempts"] += 1
+        tally[f"{attempt.blow}{'' if fell or attempt.blow == 'nothing' else ' (too late)'}: {code}"] += 1
+        judge_folder(run, before, code)
+        judge_code(code, attempt, fell, done)
+        if done:
+            break
+    else:
+        raise Wrong("no sweep.h5 after the last attempt")
+    expect_nobody(run)
+    judge_sweep(bench, kind, run)
+
+
+def trial(bench, folder, seed, number, tally):
+    """Removes the folder where all was well, and keeps it where something was wrong."""
+    rng = random_of(seed, number)
+    kind, on_disk = rng.choice(list(KINDS)), rng.random() < 0.2 and can_mount()
+    tally[f"trials: {kind}"] += 1
+    tally["trials on a small disk"] += on_disk
+    folder.mkdir(parents=True)
+    with small_disk(folder, on_disk) as disk:
+        place = Place(bench.folder, disk / "run", disk, folder / "said.txt")
+        attempts = (draw_attempt(random_of(seed, number, i), bench.most_ranks, bench.left(kind, place.run), on_disk,
+                                 last=i + 1 == MOST_ATTEMPTS) for i in range(MOST_ATTEMPTS))
+        bring_to_end(bench, kind, place, attempts, rng, tally)
+    shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def small_disk(folder, wanted):
+    """A folder for the run, on a disk of its own where wanted. What a failed trial leaves on it is copied beside it."""
+    disk = folder / "disk"
+    disk.mkdir()
+    if not wanted:
+        yield disk
+        return
+    if not mount(disk):
+        raise OSError(f"{disk}: cannot be mounted")
+    try:
+        yield disk
+    except Wrong:
+        shutil.copytree(disk, folder / "disk-as-it-was")
+        raise
+    finally:
+        unmount(disk)
+
+
+@functools.cache
+def can_mount():
+    """Whether this process may mount a small disk. Else no disk is full, and limits on files stand for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        return mount(folder) and unmount(folder)
+
+
+def mount(folder):
+    return os.geteuid() == 0 and subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(folder)],
+                                                capture_output=True).returncode == 0
+
+
+def unmount(folder):
+    return subprocess.run(["umount", "--lazy", str(folder)], capture_output=True).returncode == 0
+
+
+# --- many ---
+
+
+def trials(bench, base, seed, numbers, show=lambda line: None):
+    """(what was wrong, a line for each; what was tried, counted)."""
+    failures, tally = [], collections.Counter()
+    for number in numbers:
+        folder, begin = base / f"trial-{number}", time.monotonic()
+        try:
+            trial(bench, folder, seed, number, tally)
+            show(f"trial {number}: {time.monotonic() - begin:.1f} s")
+        except Wrong as wrong:
+            failures.append(f"trial {number}: {wrong}\n  kept in {folder}; again: --seed {seed} --only {number}")
+            show(failures[-1])
+    return failures, tally
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", type=int, help="one trial, by its number")
+    parser.add_argument("--folder", type=Path, help="where to work (default: a new folder for temporary files)")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a stopped harness cleans up as well
+
+    base = (options.folder or Path(tempfile.mkdtemp(prefix="kills-"))).resolve()
+    (base / "inputs").mkdir(parents=True)
+    numbers = range(options.trials) if options.only is None else [options.only]
+    failures, tally = trials(Bench(base / "inputs"), base, options.seed, numbers, functools.partial(print, flush=True))
+    for name, count in sorted(tally.items()):
+        print(f"{count:6}  {name}")
+    print(f"{len(failures)} of {len(numbers)} trials failed", *failures, sep="\n")
+    if not failures:
+        shutil.rmtree(base)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""Each system call by which a run writes fails once: exit 74, one line that names the file, nothing half-written, and the same
+command without the fault goes on to the same bits. failing_io.c makes the calls fail."""
+
+import errno
+import os
+import re
+import shutil
+
+import pytest
+
+import folder_checks
+import tiny
+from tiny import SMALL, files_below, message, run
+
+SHIM = tiny.PROGRAM.with_name("failing_io.so")
+ERRORS = [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EACCES]
+
+pytestmark = pytest.mark.skipif(not SHIM.exists(), reason=f"{SHIM} is not built")
+
+
+def trace(folder, name, ranks=1, **fault):
+    """A small run in the folder of that name."""
+    return run(folder, "trace", "trace.ini", *SMALL, f"--run.out={name}", ranks=ranks,
+               environment=environment(folder, name, **fault) if fault else None)
+
+
+def environment(folder, name, at=0, error=errno.EIO):
+    """The at-th call that concerns a file of the run fails, 0: none; all are logged."""
+    return {"LD_PRELOAD": str(SHIM), "FAILING_IO_BELOW": str(folder / name), "FAILING_IO_CALLS": "open,write,sync,rename,close,mkdir",
+            "FAILING_IO_AT": str(at), "FAILING_IO_ERRNO": str(error), "FAILING_IO_LOG": str(folder / f"{name}.log")}
+
+
+def calls(folder, name):
+    """By process the (call, file in the run) in their order; a temporary file goes by its final name, the probe of a folder by
+    the folder's."""
+    found = {}
+    for line in (folder / f"{name}.log").read_text().splitlines():
+        process, call, path = line.split(" ", 2)
+        file = re.sub(r"/\.([^/]*?(\.h5|\.ini)?)\.[^/]*\.tmp$", r"/\1", path.removeprefix(str(folder) + "/"))
+        found.setdefault(process, []).append((call, file.removesuffix("/probe").removeprefix(name).lstrip("/")))
+    return list(found.values())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """(inputs with an uninterrupted run, the calls by which it wrote)."""
+    folder = tiny.Tiny(tmp_path_factory.mktemp("whole")).write().folder
+    assert trace(folder, "whole", at=0).returncode == 0
+    [made] = calls(folder, "whole")
+    assert {call for call, _ in made} == {"open", "write", "sync", "rename", "close", "mkdir"}
+    files = {str(path.relative_to(folder / "whole")) for path in (folder / "whole").rglob("*") if path.is_file()}
+    assert {file for call, file in made if call == "open"} >= files  # the shim sees every file being written
+    return folder, made
+
+
+def failed(done, name, file, error):
+    """Checks how a run ended whose call on that file failed."""
+    line = message(done, 74)
+    named = line.removeprefix("moesweep: ").split(": ")[0]
+    assert named == os.path.normpath(f"{name}/{file}"), line
+    assert line.endswith(os.strerror(error)), line
+
+
+def test_every_call_of_a_run(whole):
+    folder, made = whole
+    committed = made.index(("rename", "sweep.h5")) + 2  # what comes after the folder's sync lets go of the lock
+    assert made[committed - 1] == ("sync", "") and {file for _, file in made[committed:]} <= {"lock"}
+    resumed = set()
+    for number, (call, file) in enumerate(made, 1):
+        if (call, file) == ("write", "sweep.h5") and made[number - 2] == (call, file):
+            continue  # hundreds, each of which is tried in the next test
+        name, error = f"run-{number}", ERRORS[number % len(ERRORS)]
+        done = trace(folder, name, at=number, error=error)
+        if number <= committed:
+            failed(done, name, file, error)
+        else:
+            assert done.returncode == 0  # the run is done, and its lock passes for that of a dead process
+        if (folder / name).exists():
+            assert folder_checks.problems(folder / name, finished=True) == [], (call, file)
+        state = frozenset((path, content) for path, content in files_below(folder / name).items() if path not in ("lock", "config.ini"))
+        if state not in resumed:  # a folder of the same content goes on in the same way
+            resumed.add(state)
+            goes_on(folder, name)
+    assert len(resumed) > 8
+
+
+def goes_on(folder, name):
+    before = folder_checks.committed(folder / name)
+    done = trace(folder, name)
+    assert done.returncode == 0, done.stderr
+    assert folder_checks.problems(folder / name, finished=True) == []
+    assert folder_checks.lost(before, folder_checks.committed(folder / name)) == []
+    assert folder_checks.different(folder / name / "sweep.h5", folder / "whole" / "sweep.h5") == []
+
+
+def test_every_call_of_a_merge(whole):
+    """Nothing in the folder changes, and the old merged file stays where there is one, until the new one is whole."""
+    folder, _ = whole
+    shutil.copytree(folder / "whole", folder / "merged")
+    old = files_below(folder / "merged")
+    assert run(folder, "merge", "merged", environment=environment(folder, "merged")).returncode == 0
+    [made] = calls(folder, "merged")
+    assert len(made) > 100 and {file for _, file in made} == {"sweep.h5", ""}
+    (folder / "merged" / "sweep.h5").write_bytes(old["sweep.h5"])
+    for number, (call, file) in enumerate(made, 1):
+        error = ERRORS[number % len(ERRORS)]
+        done = run(folder, "merge", "merged", environment=environment(folder, "merged", number, error))
+        failed(done, "merged", file, error)
+        if file == "sweep.h5":
+            assert files_below(folder / "merged") == old, (call, number)
+    assert made[-1] == ("sync", "")  # of the folder, when the new file had its name already
+    assert folder_checks.problems(folder / "merged", finished=True) == []
+    assert folder_checks.different(folder / "merged" / "sweep.h5", folder / "whole" / "sweep.h5") == []
+
+
+def test_some_calls_at_two_ranks(whole):
+    """Each process counts by itself, so the fault may meet both, one, or in the end neither."""
+    folder, made = whole
+    numbers = [number for number, (call, file) in enumerate(made, 1) if (call, file) != ("write", "sweep.h5")][::6]
+    met = 0
+    for number in numbers:
+        name, error = f"ranks-{number}", ERRORS[number % len(ERRORS)]
+        done = trace(folder, name, ranks=2, at=number, error=error)
+        files = [process[number - 1][1] for process in calls(folder, name) if len(process) >= number]
+        if set(files) <= {"lock"} and number > 10:  # none, or the lock that the end lets go of
+            assert done.returncode == 0, done.stderr
+        else:
+            met += 1
+            line = message(done, 74)
+            assert any(line.startswith(f"moesweep: {os.path.normpath(f'{name}/{file}')}: ") for file in files), line
+            assert line.endswith(os.strerror(error)), line
+        if (folder / name).exists():
+            assert folder_checks.problems(folder / name, finished=True) == [], number
+        goes_on(folder, name)
+    assert met > 6

@@ -1,0 +1,125 @@
+"""Memory is planned: a checkpoint larger than run.memory is streamed, within the plan, to the bits of a resident run."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import program
+import synthetic_facts
+
+HIDDEN, INNER, EXPERTS, LAYERS = 512, 512, 64, 20  # 2.0 GB in bf16
+MEMORY = 1_000_000_000
+SETTINGS = dict(cases__limit=12, cases__clean_margin="-inf", cases__noise_drop="-inf", cases__discovery=6, run__unit=4,
+                select__recurrence=1, stability__thresholds=1, sweep__layers="0,9,18", store__vectors="patches")
+
+
+def tensors(vocabulary):
+    """Names and shapes of a Qwen3-MoE checkpoint."""
+    yield "model.embed_tokens.weight", (vocabulary, HIDDEN)
+    yield "model.norm.weight", (HIDDEN,)
+    yield "lm_head.weight", (vocabulary, HIDDEN)
+    for layer in range(LAYERS):
+        prefix = f"model.layers.{layer}."
+        yield prefix + "input_layernorm.weight", (HIDDEN,)
+        yield prefix + "post_attention_layernorm.weight", (HIDDEN,)
+        yield prefix + "self_attn.q_norm.weight", (64,)
+        yield prefix + "self_attn.k_norm.weight", (64,)
+        for name, shape in {"q": (512, HIDDEN), "k": (128, HIDDEN), "v": (128, HIDDEN), "o": (HIDDEN, 512)}.items():
+            yield prefix + f"self_attn.{name}_proj.weight", shape
+        yield prefix + "mlp.gate.weight", (EXPERTS, HIDDEN)
+        for expert in range(EXPERTS):
+            for name, shape in {"gate": (INNER, HIDDEN), "up": (INNER, HIDDEN), "down": (HIDDEN, INNER)}.items():
+                yield prefix + f"mlp.experts.{expert}.{name}_proj.weight", shape
+
+
+def write_checkpoint(folder, tokenizer):
+    """Written by hand, piece by piece, so that this process needs little memory itself."""
+    vocabulary = tokenizer.get_vocab_size()
+    header, end = {}, 0
+    for name, shape in tensors(vocabulary):
+        begin, end = end, end + 2 * int(np.prod(shape))
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    random = np.random.default_rng(0)
+    with open(folder / "model.safetensors", "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name, shape in tensors(vocabulary):
+            scale = 1 if "norm" in name or "embed" in name else HIDDEN ** -0.5
+            values = random.random(shape, dtype=np.float32) * scale * (1 if "norm" in name else 3.4)
+            values = values if "norm" in name else values - 1.7 * scale
+            file.write((values.view(np.uint32) >> 16).astype(np.uint16).tobytes())
+    (folder / "config.json").write_text(json.dumps(dict(
+        model_type="qwen3_moe", vocab_size=vocabulary, hidden_size=HIDDEN, num_hidden_layers=LAYERS, num_attention_heads=8,
+        num_key_value_heads=2, head_dim=64, rms_norm_eps=1e-6, num_experts=EXPERTS, num_experts_per_tok=4,
+        moe_intermediate_size=INNER, norm_topk_prob=True, rope_theta=1e6)))
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory, facts_file):
+    folder = tmp_path_factory.mktemp("large")
+    write_checkpoint(folder, synthetic_facts.byte_level_tokenizer())
+    assert (folder / "model.safetensors").stat().st_size > 2_000_000_000
+    return program.write_config(folder / "sweep.ini", model__path=folder, cases__path=facts_file(20), **SETTINGS)
+
+
+PEAK = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:]).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
+sys.exit(code)
+"""
+
+
+def trace(config, out, ranks=1, **settings):
+    """The sweep, and the largest memory of one of its processes in bytes."""
+    arguments = program.command("trace", config, *program.options(run__out=out, **settings), ranks=ranks)
+    done = subprocess.run([sys.executable, "-c", PEAK, *arguments], env=program.ENVIRONMENT, capture_output=True, text=True,
+                          timeout=program.TIMEOUT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return program.Sweep(out / "sweep.h5"), int(done.stdout.split()[-1])
+
+
+def planned(config, **settings):
+    """What `plan` says: the lines "name   value", sizes in bytes."""
+    text = program.call("plan", config, *program.options(**settings)).stdout
+    lines = dict(re.split(r"  +", line.strip(), maxsplit=1) for line in text.splitlines() if "  " in line.strip())
+    factor = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
+    sizes = {name: float(m[1]) * factor[m[2]] for name, value in lines.items()
+             if (m := re.match(r"([\d.]+) (kB|MB|GB)", value))}
+    return lines, sizes
+
+
+@pytest.fixture(scope="module")
+def streamed(config, tmp_path_factory):
+    return trace(config, tmp_path_factory.mktemp("streamed") / "run", run__memory="1GB")
+
+
+def test_a_checkpoint_of_twice_the_memory_is_streamed_within_the_plan(config, streamed):
+    lines, sizes = planned(config, run__memory="1GB")
+    assert "read layer by layer" in lines["weights"]
+    assert sizes["memory per rank"] <= MEMORY
+    assert streamed[1] <= 1.1 * sizes["memory per rank"]
+
+
+def test_resident_has_the_same_bits(config, streamed, tmp_path):
+    sweep, peak = trace(config, tmp_path / "run", model__weights="resident", run__memory="8GB")
+    program.assert_same_bits(sweep, streamed[0])
+    assert peak > 4_000_000_000  # it was resident
+
+
+def test_divided_experts_have_the_same_bits(config, streamed, tmp_path):
+    sweep, peak = trace(config, tmp_path / "run", ranks=2, model__weights="streamed", parallel__experts=2, run__memory="1GB")
+    program.assert_same_bits(sweep, streamed[0])
+    assert peak < streamed[1]  # a rank's share is half
+
+
+def test_too_little_is_refused_with_what_is_needed(config, tmp_path):
+    done = program.call("trace", config, *program.options(run__out=tmp_path / "run", run__memory="100MB"), expect=64)
+    needed = int(re.search(r"run.memory: 100MB is too little, at least (\d+) MB", done.stderr)[1])
+    assert 200 < needed < 1000
+    program.call("plan", config, *program.options(run__memory=f"{needed + 20}MB"))

@@ -1,0 +1,105 @@
+// The watchdog of a rank by itself: who moves is left alone, who does not is ended with one line.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <string>
+#include <thread>
+
+#include "catch_beside_torch.h"
+#include "moesweep/watchdog.h"
+
+using namespace moesweep;
+
+namespace {
+
+void sleep_seconds(double seconds) {
+    std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+}
+
+struct Outcome {
+    int status = 0;  ///< of the process, as waitpid has it
+    std::string said;
+};
+
+/// Runs `work` in a process of its own and gathers what it says on stderr.
+template <class Work>
+Outcome in_a_process(Work work) {
+    std::array<int, 2> pipe_ends;
+    REQUIRE(::pipe(pipe_ends.data()) == 0);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        ::dup2(pipe_ends[1], STDERR_FILENO);
+        work();
+        ::_exit(0);
+    }
+    ::close(pipe_ends[1]);
+    Outcome outcome;
+    std::array<char, 256> piece;
+    for (ssize_t n; (n = ::read(pipe_ends[0], piece.data(), piece.size())) > 0;)
+        outcome.said.append(piece.data(), static_cast<std::size_t>(n));
+    ::close(pipe_ends[0]);
+    REQUIRE(::waitpid(child, &outcome.status, 0) == child);
+    return outcome;
+}
+
+}  // namespace
+
+TEST_CASE("who moves is left alone", "[watchdog]") {
+    const Outcome outcome = in_a_process([] {
+        const Comm alone = Comm::alone();
+        Watchdog watchdog(alone, 2.0);
+        watchdog.phase("sweep");
+        for (int i = 0; i < 60; ++i) {  // three seconds in all
+            sleep_seconds(0.05);
+            watchdog.tick();
+        }
+    });
+    CHECK(WIFEXITED(outcome.status));
+    CHECK(WEXITSTATUS(outcome.status) == 0);
+    CHECK(outcome.said.empty());
+}
+
+TEST_CASE("outside of a phase, and without a limit, nobody watches", "[watchdog]") {
+    const Outcome outcome = in_a_process([] {
+        const Comm alone = Comm::alone();
+        Watchdog watched(alone, 0.2), unlimited(alone, 0);
+        sleep_seconds(0.5);
+        watched.phase("scan");
+        watched.phase("");
+        watched.tick();
+        unlimited.phase("scan");
+        sleep_seconds(1);
+    });
+    CHECK(WIFEXITED(outcome.status));
+    CHECK(WEXITSTATUS(outcome.status) == 0);
+    CHECK(outcome.said.empty());
+}
+
+TEST_CASE("who stands still is ended with one line that says where", "[watchdog]") {
+    const Outcome outcome = in_a_process([] {
+        const Comm alone = Comm::alone();
+        Watchdog watchdog(alone, 0.3);
+        watchdog.phase("sweep");
+        sleep_seconds(60);
+    });
+    CHECK(WIFEXITED(outcome.status));
+    CHECK(WEXITSTATUS(outcome.status) == static_cast<int>(Exit::stuck));
+    CHECK(std::count(outcome.said.begin(), outcome.said.end(), '\n') == 1);
+    for (const char* word : {"moesweep: ", "rank 0", "'sweep'", "run.watchdog", "at work"})
+        CHECK(outcome.said.find(word) != std::string::npos);
+}
+
+TEST_CASE("who waits for others is given time, and then says for what", "[watchdog]") {
+    const Outcome outcome = in_a_process([] {
+        const Comm alone = Comm::alone();
+        Watchdog watchdog(alone, 0.3);
+        watchdog.phase("scan");
+        const Comm::Waiting waiting("MPI_Barrier");
+        sleep_seconds(60);
+    });
+    CHECK(WEXITSTATUS(outcome.status) == static_cast<int>(Exit::stuck));
+    CHECK(outcome.said.find("waiting for other ranks in MPI_Barrier") != std::string::npos);
+}
