@@ -17,12 +17,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
 namespace moesweep::fuzz {
 
-/// Whether the last input was read without an Error, as that of a seed called good-* must be.
+/// Whether some way to read the input met no Error, as that of a seed called good-* must not.
 inline bool accepted = false;
 
 template <class Read>
 void expect_value_or_error(Read&& read) {
-    accepted = false;
     try {
         read();
         accepted = true;

@@ -47,6 +47,7 @@ int main(int argc, char** argv) {
         fmt::print("{}\n", file.filename().string());
         std::fflush(stdout);  // a crash leaves the name as the last line
         const std::string bytes = moesweep::read_file(file);
+        moesweep::fuzz::accepted = false;
         LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
         const std::string wrong = complaint(file);
         if (!wrong.empty()) fmt::print(stderr, "{}: {}\n", file.string(), wrong);
