@@ -16,6 +16,7 @@ check_config() { [[ -f ${1:-} ]] || refuse "no such configuration: '${1:-}', see
 asked='' launcher=''
 pass_on() {
     asked=yes
+    echo "$job: asked to stop"
     [[ -z $launcher ]] || kill -USR1 "$launcher" 2>/dev/null || true   # it may just have ended
 }
 

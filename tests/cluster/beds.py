@@ -13,10 +13,10 @@ PATIENCE = 240  # seconds until a test gives up on something that must happen
 ENVIRONMENT = {**program.ENVIRONMENT, "MOESWEEP_BUILD": str(program.BUILD), "OMPI_MCA_hwloc_base_binding_policy": "none"}
 
 
-def write_config(path, draws=1):
-    """128 units and as many of the second pass; with each further draw of the noise 128 more."""
+def write_config(path):
+    """128 units and as many of the second pass."""
     return program.write_config(path, model__path=program.ROOT / "demo" / "model", cases__path=program.ROOT / "demo" / "facts.json",
-                                cases__limit=128, cases__discovery=64, select__recurrence=32, noise__draws=draws, run__unit=1)
+                                cases__limit=128, cases__discovery=64, select__recurrence=32, run__unit=1)
 
 
 def until(happened, what):
@@ -31,8 +31,8 @@ def until(happened, what):
 class Run:
     """A run folder as seen from outside."""
 
-    def __init__(self, folder, draws=1):
-        self.config, self.out = write_config(folder / "trace.ini", draws), folder / "run"
+    def __init__(self, folder):
+        self.config, self.out = write_config(folder / "trace.ini"), folder / "run"
         self.arguments = [str(self.config), f"--run.out={self.out}"]
 
     def units(self):
@@ -56,10 +56,10 @@ class Run:
         """Ids of all its ranks and launchers."""
         return [process for process in processes() if f"--run.out={self.out}".encode() in contents(process, "cmdline")]
 
-    def kill(self):
-        """What a power cut does to it."""
+    def signal_ranks(self, number):
         for process in self.processes():
-            kill(process)
+            if contents(process, "cmdline")[0].endswith(b"/moesweep"):
+                os.kill(process, number)
 
 
 def processes():
@@ -72,13 +72,6 @@ def contents(process, file):
         return pathlib.Path(f"/proc/{process}/{file}").read_bytes().split(b"\0")
     except OSError:
         return []
-
-
-def kill(process):
-    try:
-        os.kill(process, signal.SIGKILL)
-    except ProcessLookupError:  # it has ended meanwhile
-        pass
 
 
 class Slurm:
@@ -128,12 +121,15 @@ class Slurm:
         self.call("slurmd", "-f", self.folder / "slurm.conf", "-N", name)
 
     def kill_node(self, name):
-        """Ends its daemon and all that it has started, at once."""
+        """Ends its daemon and all that it has started; the daemons first, that none can tell."""
         ours = {f"SLURM_CONF={self.folder / 'slurm.conf'}".encode(), f"SLURMD_NODENAME={name}".encode()}
         tasks = [process for process in processes() if ours <= set(contents(process, "environ"))]
         leaders = {os.getsid(process) for process in tasks}  # of each step: the daemon that Slurm leaves with it
-        for process in {self.daemon(name), *leaders, *tasks}:
-            kill(process)
+        for process in [self.daemon(name), *leaders, *tasks]:
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:  # it has ended with another
+                pass
 
     def daemon(self, name):
         """The process id of a node's daemon."""
@@ -149,7 +145,7 @@ class Slurm:
             if not pathlib.Path(f"/proc/{self.daemon(name)}").exists():
                 self.start_node(name)
             if "down" in state:
-                self.call("scontrol", "update", f"nodename={name}", "state=resume")
+                self.call("scontrol", "update", f"nodename={name}", "state=resume", check=False)  # it may return by itself
 
     def restore(self):
         """Both nodes up and idle, no job."""

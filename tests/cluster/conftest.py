@@ -33,17 +33,10 @@ def need(*commands):
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory):
-    """A function from a number of noise draws to the uninterrupted run of two ranks on this host, made once."""
-    made = {}
-
-    def run(draws=1):
-        if draws not in made:
-            folder = tmp_path_factory.mktemp("whole")
-            beds.write_config(folder / "trace.ini", draws)
-            program.call("trace", folder / "trace.ini", "--run.out", folder / "run", ranks=2)
-            made[draws] = program.Sweep(folder / "run" / "sweep.h5")
-        return made[draws]
-    return run
+    """The uninterrupted run of two ranks on this host."""
+    run = beds.Run(tmp_path_factory.mktemp("whole"))
+    program.call("trace", *run.arguments, ranks=2)
+    return program.Sweep(run.out / "sweep.h5")
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ def test_two_hosts_give_the_bits_of_one(hosts, whole, tmp_path, slots, experts):
     process = hosts.start(tmp_path, run, f"--parallel.experts={experts}", slots=slots)
     printed, _ = process.communicate(timeout=beds.PATIENCE)
     assert process.returncode == 0, printed
-    program.assert_same_bits(program.Sweep(run.out / "sweep.h5"), whole())
+    program.assert_same_bits(program.Sweep(run.out / "sweep.h5"), whole)
 
 
 @pytest.mark.parametrize("name", ["SIGUSR1", "SIGTERM", "SIGINT"])
@@ -34,7 +34,7 @@ def test_a_signal_to_the_script_stops_both_hosts(hosts, whole, tmp_path, name):
     process = hosts.start(tmp_path, run)
     printed, _ = process.communicate(timeout=beds.PATIENCE)
     assert process.returncode == 0, printed
-    program.assert_same_bits(program.Sweep(run.out / "sweep.h5"), whole())
+    program.assert_same_bits(program.Sweep(run.out / "sweep.h5"), whole)
 
 
 @pytest.mark.parametrize("experts", [1, 2])
@@ -63,7 +63,7 @@ def test_a_cut_link_ends_the_run_and_loses_nothing(hosts, whole, tmp_path, exper
     else:
         program.call("trace", *run.arguments)
     assert kept and kept.items() <= run.units().items()  # none was computed again
-    program.assert_same_bits(program.Sweep(run.out / "sweep.h5"), whole())
+    program.assert_same_bits(program.Sweep(run.out / "sweep.h5"), whole)
 
 
 def test_settings_in_the_environment_reach_both_hosts(hosts, tmp_path):

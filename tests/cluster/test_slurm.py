@@ -2,6 +2,7 @@
 ends with the bits of an uninterrupted run."""
 
 import os
+import signal
 
 import pytest
 
@@ -30,20 +31,24 @@ def test_a_signal_puts_the_job_back(slurm, whole, tmp_path, launcher, nodes):
         slurm.call("scancel", "--batch", "--signal=USR1", job)
         slurm.wait_for_restart(job, restarts)
     assert not run.is_whole()
-    assert_ends_whole(slurm, job, tmp_path, run, whole(), run.units())
+    assert_ends_whole(slurm, job, tmp_path, run, whole, run.units())
     assert slurm.restarts(job) == 2
     assert slurm.log(tmp_path, job).count("back into the queue") == 2
 
 
 def test_the_time_limit_puts_the_job_back(slurm, whole, tmp_path):
-    """Slurm looks at its clocks every 30 s: the signal, due 50 s before the end of a minute, comes within them."""
-    draws = 12
-    expected, run = whole(draws), beds.Run(tmp_path, draws)
+    """Slurm looks at its clocks every 30 s and finds the job, which has a minute, close to its end. The ranks are held until
+    then, for they need less."""
+    run = beds.Run(tmp_path)
     job = slurm.submit(tmp_path, TRACE, *run.arguments, options=[*ONE_NODE, "--time=1", "--signal=B:USR1@50"])
+    run.wait_for_units()
+    run.signal_ranks(signal.SIGSTOP)
+    beds.until(lambda: "asked to stop" in slurm.log(tmp_path, job), "Slurm's signal")
+    run.signal_ranks(signal.SIGCONT)
     slurm.wait_for_restart(job)
     kept = run.units()
     assert kept and not run.is_whole()
-    assert_ends_whole(slurm, job, tmp_path, run, expected, kept)
+    assert_ends_whole(slurm, job, tmp_path, run, whole, kept)
 
 
 @pytest.mark.parametrize("nodes", [ONE_NODE, TWO_NODES], ids=["one node", "two nodes"])
@@ -54,7 +59,7 @@ def test_requeued_by_hand(slurm, whole, tmp_path, nodes):
     run.wait_for_units()
     slurm.call("scontrol", "requeue", job)
     slurm.wait_for_restart(job)
-    assert_ends_whole(slurm, job, tmp_path, run, whole(), run.units())
+    assert_ends_whole(slurm, job, tmp_path, run, whole, run.units())
 
 
 def test_preempted(slurm, whole, tmp_path):
@@ -66,7 +71,7 @@ def test_preempted(slurm, whole, tmp_path):
     kept = run.units()
     assert slurm.wait_for_end(urgent) == ("COMPLETED", 0)
     assert "back into the queue" in slurm.log(tmp_path, job)  # it had been told, and had time to stop
-    assert_ends_whole(slurm, job, tmp_path, run, whole(), kept)
+    assert_ends_whole(slurm, job, tmp_path, run, whole, kept)
 
 
 def write_script(folder, line):
@@ -91,7 +96,7 @@ def test_a_lost_node(slurm, whole, tmp_path, loss, lost):
     kept = run.units()
     assert kept and not run.is_whole()
     slurm.raise_nodes()
-    assert_ends_whole(slurm, job, tmp_path, run, whole(), kept)
+    assert_ends_whole(slurm, job, tmp_path, run, whole, kept)
 
 
 def test_a_lock_that_a_dead_host_left(slurm, whole, tmp_path):
@@ -103,7 +108,7 @@ def test_a_lock_that_a_dead_host_left(slurm, whole, tmp_path):
     slurm.wait_for_restart(job)
     (run.out / "lock").write_text("attempt = 0123456789abcdef\nhost = gone\nmachine = another\nprocess = 1\n"
                                   "started = 2000-01-01T00:00:00Z\n")
-    assert_ends_whole(slurm, job, tmp_path, run, whole(), run.units())
+    assert_ends_whole(slurm, job, tmp_path, run, whole, run.units())
     log = slurm.log(tmp_path, job)
     assert "host gone" in log and "lock is still fresh" in log
 
