@@ -85,13 +85,14 @@ hid_t some_space(Script& script, hsize_t largest) {
     return H5Screate_simple(static_cast<int>(rank), extents.data(), nullptr);
 }
 
-/// Changes bytes of a dataset's values.
+/// Changes bytes of a dataset's values, unless they are pointers in memory.
 void change_values(hid_t file, const std::string& path, Script& script) {
     const hid_t dataset = H5Dopen2(file, path.c_str(), H5P_DEFAULT);
     if (dataset < 0) return;
     const hid_t type = H5Dget_type(dataset);
     constexpr hsize_t most_bytes = 1 << 16;
-    std::vector<std::uint8_t> values(std::min(H5Dget_storage_size(dataset), most_bytes));
+    const bool by_pointer = H5Tget_class(type) == H5T_VLEN || H5Tis_variable_str(type) > 0;
+    std::vector<std::uint8_t> values(by_pointer ? 0 : std::min(H5Dget_storage_size(dataset), most_bytes));
     if (!values.empty() && H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) >= 0) {
         for (std::size_t n = script.below(4) + 1; n > 0; n--) values[script.byte() % values.size()] = script.byte();
         H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data());
@@ -115,12 +116,10 @@ void replace_by_dataset(hid_t file, const std::string& path, Script& script) {
     H5Tclose(type);
 }
 
-void replace_by_link(hid_t file, const std::string& path, const std::string& target, Script& script) {
+/// Soft, for HDF5 itself stumbles over a group that holds the root under another name.
+void replace_by_link(hid_t file, const std::string& path, const std::string& target) {
     H5Ldelete(file, path.c_str(), H5P_DEFAULT);
-    if (script.below(2))
-        H5Lcreate_soft(("/" + target).c_str(), file, path.c_str(), H5P_DEFAULT, H5P_DEFAULT);
-    else
-        H5Lcreate_hard(file, target.c_str(), file, path.c_str(), H5P_DEFAULT, H5P_DEFAULT);
+    H5Lcreate_soft(("/" + target).c_str(), file, path.c_str(), H5P_DEFAULT, H5P_DEFAULT);
 }
 
 void replace_by_group(hid_t file, const std::string& path) {
@@ -156,7 +155,7 @@ void edit_once(hid_t file, Script& script) {
     if (path == ".") return;
     if (edit <= 1) change_values(file, path, script);
     if (edit == 2) replace_by_dataset(file, path, script);
-    if (edit == 3) replace_by_link(file, path, paths.at(script.below(paths.size())), script);
+    if (edit == 3) replace_by_link(file, path, paths.at(script.below(paths.size())));
     if (edit == 4) H5Ldelete(file, path.c_str(), H5P_DEFAULT);
     if (edit == 5) replace_by_group(file, path);
 }
