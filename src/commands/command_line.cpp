@@ -96,7 +96,7 @@ std::string help_text(const std::string& command) {
                 "ranks.\n"
                 "Exit codes: 0 done, 75 stopped and resumable, 64 usage, 65 bad data, 74 I/O, 78 the run folder "
                 "belongs to\n"
-                "another configuration, 70 internal.\n";
+                "another configuration, 69 another live run holds it, 71 no progress (run.watchdog), 70 internal.\n";
     } else {
         const Command& c = commands.at(command);
         text << "moesweep " << c.usage << "\n  " << c.summary << "\n\n" << options_of(command);

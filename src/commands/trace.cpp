@@ -33,12 +33,14 @@ std::string host_name() {
 }
 
 /// What a run was made by: the part of sweep.h5 that two runs of the same data need not share.
-Attributes provenance(const CommandLine& line, const Config& config, const Comm& comm, const std::string& started) {
+Attributes provenance(const CommandLine& line, const Config& config, const Crew& crew, const std::string& started) {
     return {{"command", line.command + " " + fmt::format("{}", fmt::join(line.arguments, " "))},
             {"overrides", fmt::format("{}", fmt::join(line.overrides, " "))},
             {"config", to_ini(config)},
-            {"ranks", std::to_string(comm.size())},
-            {"hosts", fmt::format("{}", fmt::join(comm.gather_all(host_name()), " "))},
+            {"ranks", std::to_string(crew.world.size())},
+            {"ranks_to_a_model", std::to_string(crew.group.size())},
+            {"weights", crew.layers->streamed() ? "streamed" : "resident"},
+            {"hosts", fmt::format("{}", fmt::join(crew.world.gather_all(host_name()), " "))},
             {"started", started},
             {"merged", now()},
             {"moesweep", version},
@@ -170,7 +172,7 @@ Exit trace(const CommandLine& line, const Comm& comm) {
 
     // 8. One file, with the study's results
     log_traffic(crew);
-    const Attributes made_by = provenance(line, config, comm, started);
+    const Attributes made_by = provenance(line, config, crew, started);
     comm.together([&] {
         if (comm.root()) print_summary(merge_run(config, store, made_by), store, progress);
     });

@@ -64,16 +64,15 @@ Identity identify(const Config& config, const Inputs& inputs, const std::filesys
         for (std::size_t i = 0; i < unknown.size(); ++i)
             known[stamps[static_cast<std::size_t>(unknown[i])]] =
                 by_rank[i % by_rank.size()].substr(i / by_rank.size() * digest_length, digest_length);
-        std::string lines, cached;
-        for (std::size_t i = 0; i < files.size(); ++i) {
+        std::string lines, all_known;
+        for (std::size_t i = 0; i < files.size(); ++i)
             lines += fmt::format("{}  {}\n", known[stamps[i]], files[i].filename().string());
-            cached += fmt::format("{} {}\n", known[stamps[i]], stamps[i]);
-        }
         identity = {sha256(lines), sha256_file(fs::path(config.model.path) / "tokenizer.json"),
                     sha256_file(config.cases.path)};
         if (unknown.empty()) return;
         make_writable_folder(run);
-        write_file_atomically(cache, cached);
+        for (const auto& [stamp, digest] : known) all_known += fmt::format("{} {}\n", digest, stamp);
+        write_file_atomically(cache, all_known);
     });
     return identity;
 }

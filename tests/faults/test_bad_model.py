@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 
-from tiny import FIRST, SECOND, files_below, refused, run
+from tiny import FIRST, OPENED, SECOND, files_below, refused, run
 
 NORM, ROUTER, DOWN = "model.norm.weight", "model.layers.1.mlp.gate.weight", "model.layers.1.mlp.experts.2.down_proj.weight"
-# What a run leaves that breaks while it reads the weights' values.
-OPENED = ["run", "run/config.ini", "run/identity.ini", "run/units"]
 
 
 def test_sound_inputs_are_not_refused(inputs, ranks):

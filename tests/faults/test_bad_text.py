@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tiny import refused
+from tiny import OPENED, refused
 
 
 # --- tokenizer.json ---
@@ -48,7 +48,7 @@ def test_merge_of_pieces_that_are_none(inputs, ranks):
 
 def test_bos_that_the_tokenizer_does_not_have(inputs, ranks):
     refused(inputs.write().folder, ranks, 65, "model.bos", arguments=("trace", "trace.ini", "--model.bos=yes"),
-            new_files=["run", "run/config.ini", "run/identity.ini", "run/units"])
+            new_files=OPENED)
 
 
 # --- facts ---

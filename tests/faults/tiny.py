@@ -12,6 +12,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(os.environ.get("MOESWEEP_BUILD", ROOT / "build" / "cpu")) / "moesweep"
 FIRST, SECOND = (f"model-0000{i}-of-00002.safetensors" for i in (1, 2))
+# What a run leaves that breaks when its folder has been opened.
+OPENED = ["run", "run/config.ini", "run/identity.ini", "run/lock", "run/units", "run/weights.sha256"]
 LAYERS, HIDDEN, HEADS, KV_HEADS, HEAD_DIM, EXPERTS, INNER = 2, 16, 2, 1, 8, 4, 8
 
 
