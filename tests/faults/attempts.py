@@ -43,8 +43,14 @@ def processes(run):
 
 
 def ranks_of(run):
-    """Their pids; mpirun starts them in the order of their numbers."""
-    return sorted(pid for pid, program in processes(run).items() if program == str(tiny.PROGRAM))
+    """The pids of its ranks, in the order of their numbers."""
+    def number(pid):
+        with contextlib.suppress(OSError):
+            for setting in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                if setting.startswith(b"OMPI_COMM_WORLD_RANK="):
+                    return int(setting.split(b"=")[1])
+        return 0
+    return sorted((pid for pid, program in processes(run).items() if program == str(tiny.PROGRAM)), key=number)
 
 
 def hit(pid, number):
@@ -232,7 +238,7 @@ def draw_attempt(rng, most_ranks, left, on_disk, last):
 
 
 def strike(attempt, live, rng):
-    """Waits for the moment. Whether the blow fell before the attempt ended."""
+    """Waits for the moment. The look at the folder just before the blow; None if the attempt ended first."""
     def ended():
         return live.process.poll() is not None
 
@@ -244,24 +250,25 @@ def strike(attempt, live, rng):
         raise Wrong("hangs before the blow")
     wait_until(ended, attempt.delay)
     wait_until(lambda: ended() or live.ranks)
+    look = folder_checks.committed(live.place.run)
+    if ended():
+        return None
     try:
-        if not ended():
-            BLOWS[attempt.blow].strike(live, rng)
-            return True
+        BLOWS[attempt.blow].strike(live, rng)
     except IndexError:  # no rank is left to choose from
-        pass
-    return False
+        return None
+    return look
 
 
 def carry_out(attempt, command, place, rng):
-    """(exit code, 128 + n for signal n; whether the blow fell)."""
+    """(exit code, 128 + n for signal n; the look just before the blow, None if it did not fall)."""
     with open(place.said, "a") as said:
         print(f"--- {attempt}", file=said)
     command = [*command, *attempt.settings]
     if attempt.blow == "file limit":  # shall be an error, not the death that SIGXFSZ is
         command = ["sh", "-c", 'trap "" XFSZ; exec "$@"', "sh", *command]
     with started(command, place, attempt.ranks if attempt.mpirun else 0) as process:
-        fell = attempt.blow != "nothing" and strike(attempt, Live(process, place), rng)
+        look = None if attempt.blow == "nothing" else strike(attempt, Live(process, place), rng)
         try:
             code = process.wait(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
@@ -271,7 +278,7 @@ def carry_out(attempt, command, place, rng):
             (place.disk / "filler").unlink(missing_ok=True)
         if attempt.blow != "kill mpirun" or rng.random() < 0.5:  # else the next attempt comes while the ranks of this one live
             expect_nobody(place.run)
-    return (128 - code if code < 0 else code), fell
+    return (128 - code if code < 0 else code), look
 
 
 def random_of(*words):

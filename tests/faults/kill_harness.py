@@ -37,7 +37,7 @@ class Bench:
     """Inputs that all trials share, in a folder of their own, and for each kind the run that nobody disturbs."""
 
     def __init__(self, folder, most_ranks=8):
-        self.folder, self.most_ranks, self.made = folder, most_ranks, set()
+        self.folder, self.most_ranks, self.made = folder, most_ranks, {}
         inputs = tiny.Tiny(folder)
         names = [a + b for a in ("Al", "Be", "Cleo", "Dora") for b in ("", "n", "ta", "mir", "fried", "linde")]
         inputs.facts = [{"case_id": 100 + i, "requested_rewrite": {
@@ -45,16 +45,16 @@ class Bench:
             "target_new": {"str": "cd"[i // 2 % 2]}}} for i, name in enumerate(names)]
         inputs.write()
 
-    def command(self, kind, run):
-        return [str(tiny.PROGRAM), "trace", "trace.ini", *BASE, *KINDS[kind], f"--run.out={run}"]
+    def command(self, kind, run, *settings):
+        return [str(tiny.PROGRAM), "trace", "trace.ini", *BASE, *KINDS[kind], *settings, f"--run.out={run}"]
 
-    def whole(self, kind):
+    def whole(self, kind, *settings):
         """The folder of the undisturbed run, by one process; made when first asked for."""
-        run = self.folder / kind
-        if kind not in self.made:
-            subprocess.run(self.command(kind, run), cwd=self.folder, env=ENVIRONMENT, check=True, capture_output=True)
-            self.made.add(kind)
-        return run
+        if (kind, *settings) not in self.made:
+            run = self.folder / f"whole-{len(self.made)}"
+            subprocess.run(self.command(kind, run, *settings), cwd=self.folder, env=ENVIRONMENT, check=True, capture_output=True)
+            self.made[kind, *settings] = run
+        return self.made[kind, *settings]
 
     def left(self, kind, run):
         """How many files the run has still to commit."""
@@ -65,7 +65,7 @@ class Bench:
 
 
 def judge_folder(run, before, code):
-    """After an attempt; `before` is the look at the folder before it. One that ended by itself has cleaned up."""
+    """After an attempt; `before` is what was seen in the folder before. One that ended by itself has cleaned up."""
     wrong = folder_checks.problems(run, finished=code in (0, 75)) if run.exists() else []
     if wrong := wrong + folder_checks.lost(before, folder_checks.committed(run)):
         raise Wrong("; ".join(wrong))
@@ -92,14 +92,14 @@ def bring_to_end(bench, kind, place, attempts, rng, tally):
     command, run = bench.command(kind, place.run), place.run
     for attempt in attempts:
         before = folder_checks.committed(run)
-        code, fell = carry_out(attempt, command, place, rng)
+        code, look = carry_out(attempt, command, place, rng)
         while code == 69:  # ranks of an attempt whose mpirun was killed still hold the folder
             tally["refused for a moment"] += 1
-            code, fell = carry_out(attempt, command, place, rng)
-        done = (run / "sweep.h5").exists()
+            code, look = carry_out(attempt, command, place, rng)
+        done, fell = (run / "sweep.h5").exists(), look is not None
         tally["attempts"] += 1
         tally[f"{attempt.blow}{'' if fell or attempt.blow == 'nothing' else ' (too late)'}: {code}"] += 1
-        judge_folder(run, before, code)
+        judge_folder(run, {**(look or {}), **before}, code)
         judge_code(code, attempt, fell, done)
         if done:
             break
