@@ -1,5 +1,5 @@
-// model.safetensors: the bytes as they are, then with a header length that fits where the JSON ends, which a mutation of
-// the JSON would otherwise break.
+// model.safetensors: first with a header length that fits where the JSON ends, which a mutation of the JSON would
+// otherwise break, then the bytes as they are.
 #include "moesweep/safetensors.h"
 
 #include <algorithm>
@@ -31,7 +31,7 @@ void read_checkpoint(const std::filesystem::path& folder) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     static const Scratch folder;
     const std::string_view raw = fuzz::text_of({data, size});
-    for (const std::string& file : {std::string(raw), with_fitting_length(raw)}) {
+    for (const std::string& file : {with_fitting_length(raw), std::string(raw)}) {
         fuzz::write(folder / "model.safetensors", file);
         fuzz::expect_value_or_error([&] { read_checkpoint(folder.folder()); });
     }
