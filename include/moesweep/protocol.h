@@ -32,12 +32,18 @@ struct Inputs {
 /// Every rank opens them; the embedding matrix is gone through by all together.
 Inputs open_inputs(const Config& config, const Comm& world);
 
+/// What a run is about, and RUN/weights.sha256: a line for every file of weights whose digest is known.
+struct Digests {
+    Identity identity;
+    std::string known;
+};
 /// SHA-256 of tokenizer.json and of the facts file; of the weights: of the lines "<sha256>  <file name>" that sha256sum
-/// prints for the safetensors files in the order of their names. The ranks divide the files. What was found is kept in
-/// `run`/weights.sha256, and holds there for a file of the same path, size and time, unless `verify` says to read it again.
-/// Complete on root alone.
-Identity identify(const Config& config, const Inputs& inputs, const std::filesystem::path& run, bool verify,
-                  const Comm& world);
+/// prints for the safetensors files in the order of their names. The ranks divide the files. What the run knows of a file
+/// of the same path, size and time holds, unless `verify` says to read it again. Complete on root alone.
+Digests identify(const Config& config, const Inputs& inputs, const std::filesystem::path& run, bool verify,
+                 const Comm& world);
+/// Notes the digests in the folder of a run that is theirs.
+void keep_digests(const std::filesystem::path& run, const Digests& digests);
 
 /// The attributes of /meta.
 Attributes describe(const Config& config, const Inputs& inputs, const Identity& identity);

@@ -112,13 +112,14 @@ Exit trace(const CommandLine& line, const Comm& comm) {
     if (config.run.out.empty())
         throw SharedError(Exit::usage, "run.out: required, set it in the configuration or as --run.out=...");
     const Store store(config.run.out);
-    const Identity identity = identify(config, inputs, store.folder(), line.verify, comm);
+    const Digests digests = identify(config, inputs, store.folder(), line.verify, comm);
     std::optional<RunLock> lock;
     Progress progress(comm.root(), config.run.progress);
     comm.together([&] {
         if (!comm.root()) return;
         lock.emplace(store.folder(), std::chrono::seconds(3));
-        store.open(config, identity);
+        store.open(config, digests.identity);
+        keep_digests(store.folder(), digests);
     });
     comm.together([&] {
         if (config.run.log) progress.log_to(store.folder() / "log", comm.rank());
@@ -142,7 +143,7 @@ Exit trace(const CommandLine& line, const Comm& comm) {
     if (!done) {
         std::vector<Case> cases = scan(config, inputs, crew);
         if (cases.empty() && comm.any(stop_requested() || past(crew.deadline))) return stopped(progress);
-        done = Scan{std::move(cases), describe(config, inputs, identity)};
+        done = Scan{std::move(cases), describe(config, inputs, digests.identity)};
         comm.together([&] {
             if (comm.root()) store.write_scan(*done);
         });

@@ -21,6 +21,7 @@ std::string stamp_of(const fs::path& file) {
 }
 
 constexpr std::size_t digest_length = 64;
+constexpr const char* known_file = "weights.sha256";
 
 /// RUN/weights.sha256: a line "<SHA-256> <stamp>" for each file hashed before. A line that is none is nothing known.
 std::map<std::string, std::string> read_known(const fs::path& path) {
@@ -35,17 +36,16 @@ std::map<std::string, std::string> read_known(const fs::path& path) {
 
 }  // namespace
 
-Identity identify(const Config& config, const Inputs& inputs, const std::filesystem::path& run, bool verify,
-                  const Comm& world) {
+Digests identify(const Config& config, const Inputs& inputs, const std::filesystem::path& run, bool verify,
+                 const Comm& world) {
     const auto files = inputs.weights->checkpoint().files();
-    const fs::path cache = run / "weights.sha256";
     std::vector<std::string> stamps;
     std::vector<std::int64_t> unknown;
     std::map<std::string, std::string> known;
     world.together([&] {
         for (const auto& file : files) stamps.push_back(stamp_of(file));
         if (!world.root()) return;
-        if (!verify) known = read_known(cache);
+        if (!verify) known = read_known(run / known_file);
         for (std::size_t i = 0; i < files.size(); ++i)
             if (!known.contains(stamps[i])) unknown.push_back(static_cast<std::int64_t>(i));
     });
@@ -58,23 +58,26 @@ Identity identify(const Config& config, const Inputs& inputs, const std::filesys
             hashed += sha256_file(files[static_cast<std::size_t>(unknown[i])]);
     });
     const auto by_rank = world.gather_all(hashed);
-    Identity identity;
+    Digests found;
     world.together([&] {
         if (!world.root()) return;
         for (std::size_t i = 0; i < unknown.size(); ++i)
             known[stamps[static_cast<std::size_t>(unknown[i])]] =
                 by_rank[i % by_rank.size()].substr(i / by_rank.size() * digest_length, digest_length);
-        std::string lines, all_known;
+        std::string lines;
         for (std::size_t i = 0; i < files.size(); ++i)
             lines += fmt::format("{}  {}\n", known[stamps[i]], files[i].filename().string());
-        identity = {sha256(lines), sha256_file(fs::path(config.model.path) / "tokenizer.json"),
-                    sha256_file(config.cases.path)};
-        if (unknown.empty()) return;
-        make_writable_folder(run);
-        for (const auto& [stamp, digest] : known) all_known += fmt::format("{} {}\n", digest, stamp);
-        write_file_atomically(cache, all_known);
+        found.identity = {sha256(lines), sha256_file(fs::path(config.model.path) / "tokenizer.json"),
+                          sha256_file(config.cases.path)};
+        for (const auto& [stamp, digest] : known) found.known += fmt::format("{} {}\n", digest, stamp);
     });
-    return identity;
+    return found;
+}
+
+void keep_digests(const std::filesystem::path& run, const Digests& digests) {
+    const fs::path path = run / known_file;
+    std::error_code unreachable;
+    if (!fs::exists(path, unreachable) || read_file(path) != digests.known) write_file_atomically(path, digests.known);
 }
 
 }  // namespace moesweep
