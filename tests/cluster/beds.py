@@ -74,6 +74,14 @@ def contents(process, file):
         return []
 
 
+def session(process):
+    """The daemon that Slurm leaves with a job's step shares a session with its tasks."""
+    try:
+        return os.getsid(process)
+    except ProcessLookupError:
+        return None
+
+
 class Slurm:
     def __init__(self, folder):
         self.folder, self.environment = folder, {**ENVIRONMENT, "SLURM_CONF": str(folder / "slurm.conf"),
@@ -121,11 +129,12 @@ class Slurm:
         self.call("slurmd", "-f", self.folder / "slurm.conf", "-N", name)
 
     def kill_node(self, name):
-        """Ends its daemon and all that it has started; the daemons first, that none can tell."""
+        """Ends its daemon and all that it has started; the daemons first, so that none can tell."""
         ours = {f"SLURM_CONF={self.folder / 'slurm.conf'}".encode(), f"SLURMD_NODENAME={name}".encode()}
         tasks = [process for process in processes() if ours <= set(contents(process, "environ"))]
-        leaders = {os.getsid(process) for process in tasks}  # of each step: the daemon that Slurm leaves with it
-        for process in [self.daemon(name), *leaders, *tasks]:
+        sessions = {session(process) for process in tasks} - {None}
+        steps = [process for process in processes() if session(process) in sessions and process not in tasks]
+        for process in [self.daemon(name), *steps, *tasks]:
             try:
                 os.kill(process, signal.SIGKILL)
             except ProcessLookupError:  # it has ended with another

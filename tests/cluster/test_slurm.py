@@ -83,7 +83,7 @@ def write_script(folder, line):
 @pytest.mark.parametrize("loss", ["declared down", "dead"])
 @pytest.mark.parametrize("lost", ["n1", "n2"])
 def test_a_lost_node(slurm, whole, tmp_path, loss, lost):
-    """n1 holds the job's script and launcher, n2 a rank. The job waits until both are there again, or goes on elsewhere."""
+    """n1 holds the job's script and launcher, n2 a rank. The job waits until both are there again."""
     run = beds.Run(tmp_path)
     job = slurm.submit(tmp_path, TRACE, *run.arguments, options=TWO_NODES)
     run.wait_for_units()
@@ -97,6 +97,17 @@ def test_a_lost_node(slurm, whole, tmp_path, loss, lost):
     assert kept and not run.is_whole()
     slurm.raise_nodes()
     assert_ends_whole(slurm, job, tmp_path, run, whole, kept)
+
+
+def test_a_job_moves_to_another_node(slurm, whole, tmp_path):
+    run = beds.Run(tmp_path)
+    job = slurm.submit(tmp_path, TRACE, *run.arguments, options=ONE_NODE)
+    run.wait_for_units()
+    assert slurm.job(job)["NodeList"] == "n1"
+    slurm.kill_node("n1")
+    slurm.wait_for_restart(job)
+    assert_ends_whole(slurm, job, tmp_path, run, whole, run.units())
+    assert slurm.job(job)["NodeList"] == "n2"
 
 
 def test_a_lock_that_a_dead_host_left(slurm, whole, tmp_path):
