@@ -48,32 +48,26 @@ Range lines_of(const Table& table, std::int32_t begin, std::int32_t end) {
     return {place(begin), place(end)};
 }
 
-template <class T>
-std::vector<T> cut(const std::vector<T>& column, Range lines, std::size_t width) {
-    return {column.begin() + static_cast<std::ptrdiff_t>(lines.begin * width),
-            column.begin() + static_cast<std::ptrdiff_t>(lines.end * width)};
-}
-
-template <class Table>
-void cut(Table& table, Range lines) {
-    columns(table, [&](const ColumnInfo&, auto& column, int width) {
-        column = cut(column, lines, static_cast<std::size_t>(width));
-    });
-}
-
 /// What a pass over several units found for one of them.
 UnitTables tables_of_unit(const UnitTables& pass, std::int32_t case_begin, std::int32_t case_end) {
-    UnitTables unit = pass;
+    const Range base = lines_of(pass.base, case_begin, case_end),
+                routing = lines_of(pass.routing, case_begin, case_end),
+                rows = lines_of(pass.rows, case_begin, case_end);
+    UnitTables unit;
     unit.case_begin = case_begin;
     unit.case_end = case_end;
-    const Range routing = lines_of(pass.routing, case_begin, case_end),
-                rows = lines_of(pass.rows, case_begin, case_end);
-    cut(unit.base, lines_of(pass.base, case_begin, case_end));
-    cut(unit.routing, routing);
-    cut(unit.rows, rows);
-    for (VectorTable& vectors : unit.vectors)
-        vectors.values =
-            cut(vectors.values, vectors.name == "output" ? routing : rows, static_cast<std::size_t>(vectors.width));
+    unit.routing.k = pass.routing.k;
+    append(unit.base, pass.base, base.begin, base.end);
+    append(unit.routing, pass.routing, routing.begin, routing.end);
+    append(unit.rows, pass.rows, rows.begin, rows.end);
+    for (const VectorTable& vectors : pass.vectors) {
+        const auto [begin, end] = vectors.name == "output" ? routing : rows;
+        const auto first = vectors.values.begin();
+        unit.vectors.push_back({vectors.name,
+                                vectors.width,
+                                {first + static_cast<std::ptrdiff_t>(begin) * vectors.width,
+                                 first + static_cast<std::ptrdiff_t>(end) * vectors.width}});
+    }
     return unit;
 }
 
