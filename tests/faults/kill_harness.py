@@ -162,9 +162,9 @@ def unmount(folder):
 # --- many ---
 
 
-def trials(bench, base, seed, numbers, show=lambda line: None):
-    """(what was wrong, a line for each; what was tried, counted)."""
-    failures, tally = [], collections.Counter()
+def trials(bench, base, seed, numbers, tally, show=lambda line: None):
+    """What was wrong, a line for each."""
+    failures = []
     for number in numbers:
         folder, begin = base / f"trial-{number}", time.monotonic()
         try:
@@ -173,13 +173,14 @@ def trials(bench, base, seed, numbers, show=lambda line: None):
         except Wrong as wrong:
             failures.append(f"trial {number}: {wrong}\n  kept in {folder}; again: --seed {seed} --only {number}")
             show(failures[-1])
-    return failures, tally
+    return failures
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="number of the first trial")
     parser.add_argument("--only", type=int, help="one trial, by its number")
     parser.add_argument("--folder", type=Path, help="where to work (default: a new folder for temporary files)")
     options = parser.parse_args()
@@ -187,10 +188,13 @@ def main():
 
     base = (options.folder or Path(tempfile.mkdtemp(prefix="kills-"))).resolve()
     (base / "inputs").mkdir(parents=True)
-    numbers = range(options.trials) if options.only is None else [options.only]
-    failures, tally = trials(Bench(base / "inputs"), base, options.seed, numbers, functools.partial(print, flush=True))
-    for name, count in sorted(tally.items()):
-        print(f"{count:6}  {name}")
+    numbers = range(options.first, options.first + options.trials) if options.only is None else [options.only]
+    tally = collections.Counter()
+    try:
+        failures = trials(Bench(base / "inputs"), base, options.seed, numbers, tally, functools.partial(print, flush=True))
+    finally:  # also of as many as there were before an interruption
+        for name, count in sorted(tally.items()):
+            print(f"{count:6}  {name}")
     print(f"{len(failures)} of {len(numbers)} trials failed", *failures, sep="\n")
     if not failures:
         shutil.rmtree(base)
