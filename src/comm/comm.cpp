@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <string_view>
 
 #include "handle.h"
@@ -41,6 +42,8 @@ int to_int(std::int64_t count) {
 }
 
 Comm::Handle::~Handle() {
+    // On the way out with an Error that the others may not know of: they would have to take part in what follows.
+    if (comm != MPI_COMM_WORLD && std::uncaught_exceptions() > 0) return;
     for (auto& letter : letters) MPI_Wait(&letter.request, MPI_STATUS_IGNORE);
     if (memory != MPI_WIN_NULL) MPI_Win_free(&memory);
     MPI_Comm_free(&mail);

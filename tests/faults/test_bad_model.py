@@ -96,6 +96,19 @@ def test_embedding_smaller_than_the_tokenizers_ids(inputs, ranks):
     refused(inputs.write().folder, ranks, 65, f"model/{SECOND}: lm_head.weight: token id 25", f"is beyond its {rows} rows", new_files=OPENED)
 
 
+def test_a_broken_expert_that_one_rank_of_a_group_holds(inputs):
+    """It is found in the middle of a pass, by one rank alone, while the other waits for it."""
+    def spoil(values):
+        values.flat[0] = np.nan
+        return values
+
+    inputs.change(DOWN, spoil)
+    folder = inputs.write().folder
+    done = run(folder, "trace", "trace.ini", "--parallel.experts=2", "--model.weights=streamed", ranks=2, seconds=60)
+    assert f"model/{inputs.index[DOWN]}: {DOWN}: holds a NaN or an infinity" in done.stderr
+    assert done.returncode == 65
+
+
 @pytest.mark.parametrize(("name", "dtype", "value"), [
     (DOWN, "BF16", np.nan), (DOWN, "BF16", np.inf), (DOWN, "F16", np.nan), (DOWN, "F16", -np.inf), (DOWN, "F32", np.nan),
     (DOWN, "F32", np.inf), (ROUTER, "BF16", np.nan), ("model.layers.0.input_layernorm.weight", "F32", -np.inf),

@@ -67,12 +67,17 @@ def test_inspect_names_what_is_missing(checkpoint, tmp_path):
     assert all("model.layers.4." in line for line in problems)
 
 
+def without_memory(plan):
+    """What a plan says but for the memory of the program itself, which two processes do not share to the last page."""
+    return [line for line in plan.splitlines() if not line.startswith(("memory per rank", "  for the program"))]
+
+
 @pytest.mark.parametrize(("name", "experts"), [("qwen3", "union"), ("mixtral", "none"), ("glm4", "clean"), ("glm4", "union")])
 def test_plan_foretells_the_run(checkpoint, facts_file, tmp_path, name, experts):
     folder = checkpoint(name)
     config = config_of(folder, facts_file(FACTS), tmp_path, sweep__experts=experts)
     printed = program.call("plan", config).stdout
-    assert program.call("trace", config, "--dry-run").stdout == printed
+    assert without_memory(program.call("trace", config, "--dry-run").stdout) == without_memory(printed)
     assert not (tmp_path / "run").exists()
 
     plan = {key: [int(n) for n in re.findall(r"\b\d+\b", value[0])] for key, value in fields(printed).items()}
@@ -88,7 +93,7 @@ def test_plan_foretells_the_run(checkpoint, facts_file, tmp_path, name, experts)
     least, most = EXPERTS[experts](int(sweep.meta["num_experts_per_tok"]), int(sweep.meta["num_experts"]))
     sites = kinds.count("block")
     assert (plan["expert rows"][0], plan["expert rows"][-1]) == (least * sites, most * sites)
-    assert {"row-layers", "arithmetic", "weights", "keys and values", "memory per rank", "sweep.h5"} <= plan.keys()
+    assert {"row-layers", "arithmetic", "weights", "ranks", "a pass", "memory per rank", "sweep.h5"} <= plan.keys()
 
 
 @pytest.mark.parametrize("name", ["qwen3", "mixtral"])
