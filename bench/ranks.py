@@ -3,7 +3,7 @@
 
     .venv/bin/python bench/ranks.py [--rounds 3]      # needs build/bench-model (make_checkpoint.py) and two idle cores
 
-The time is that from the first sign of the sweep to the last, as its progress shows it; start, scan and merge are left out.
+The time is the sweep's, as rank 0's log tells it; start, scan, controls and merge are left out.
 """
 
 import argparse
@@ -27,9 +27,9 @@ def sweep_seconds(program, ranks, group, unit):
                           cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(done.stdout + done.stderr)
-    elapsed = re.findall(r"units \d+/\d+ .*elapsed (\d+):(\d+)", done.stdout)[-1]
-    lines = (out / "log/rank-0.log").read_text().splitlines()
-    return 60 * int(elapsed[0]) + int(elapsed[1]), [line for line in lines if line.startswith("experts:")]
+    log = (out / "log/rank-0.log").read_text()
+    took = re.search(r"^units \d+/\d+ in ([\d.]+) s$", log, re.MULTILINE)
+    return float(took[1]), [line for line in log.splitlines() if line.startswith("experts:")]
 
 
 def main():
@@ -43,9 +43,9 @@ def main():
         for way, (ranks, group) in WAYS.items():
             took, notes = sweep_seconds(args.program, ranks, group, args.unit)
             seconds[way].append(took)
-            print(f"{way}: {took} s", *notes, sep="\n    ", flush=True)
+            print(f"{way}: {took:.2f} s", *notes, sep="\n    ", flush=True)
     one, cases, experts = (statistics.median(seconds[way]) for way in WAYS)
-    print(f"medians: {one}, {cases}, {experts} s; 2 ranks over 1: {one / cases:.2f} by cases, {one / experts:.2f} by experts; "
+    print(f"medians: {one:.2f}, {cases:.2f}, {experts:.2f} s; 2 ranks over 1: {one / cases:.2f} by cases, {one / experts:.2f} by experts; "
           f"experts over cases: {cases / experts:.2f}")
 
 

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -17,13 +18,19 @@ at::Tensor pad_rows(const at::Tensor& x) {
     return out;
 }
 
-/// The product tile by tile; x holds whole tiles.
+/// The product x [n, in] weight [out, in]^T tile by tile; x holds whole tiles. All tiles use one block of the weight before the
+/// next one is fetched from memory: a block stays in the cache, a whole expert of Mixtral does not.
 at::Tensor multiply_tiles(const at::Tensor& x, const at::Tensor& weight) {
-    at::Tensor out = at::empty({x.size(0), weight.size(0)}, x.options());
-    const at::Tensor transposed = weight.t();
-    for (std::int64_t row = 0; row < x.size(0); row += row_tile) {
-        at::Tensor tile = out.narrow(0, row, row_tile);
-        at::mm_out(tile, x.narrow(0, row, row_tile), transposed);
+    constexpr std::int64_t block = 512;
+    const std::int64_t columns = weight.size(0);
+    at::Tensor out = at::empty({x.size(0), columns}, x.options());
+    for (std::int64_t column = 0; column < columns; column += block) {
+        const std::int64_t width = std::min(block, columns - column);
+        const at::Tensor transposed = weight.narrow(0, column, width).t(), part = out.narrow(1, column, width);
+        for (std::int64_t row = 0; row < x.size(0); row += row_tile) {
+            at::Tensor tile = part.narrow(0, row, row_tile);
+            at::mm_out(tile, x.narrow(0, row, row_tile), transposed);
+        }
     }
     return out;
 }

@@ -75,6 +75,7 @@ void Progress::update(std::int64_t done, double part, std::int64_t rows) {
 
 void Progress::end() {
     part_ = 0;
+    note(fmt::format("{} {}/{} in {:.2f} s", what_, done_, total_, seconds_since(start_)));
     if (visible_) show(true);
 }
 
