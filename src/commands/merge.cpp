@@ -1,6 +1,7 @@
 #include "commands.h"
 #include "moesweep/files.h"
 #include "moesweep/protocol.h"
+#include "moesweep/run_lock.h"
 #include "moesweep/version.h"
 
 namespace moesweep {
@@ -19,6 +20,7 @@ void merge(const CommandLine& line) {
             fail(Exit::other_run, "{}: {}: the units were computed with {}, not {}", store.folder().string(),
                  of_run[i].key, of_run[i].value, wanted[i].value);
 
+    const RunLock lock(store.folder(), std::chrono::milliseconds(0));  // a live run merges by itself
     const Study study = merge_run(config, store, {{"command", "merge"}, {"moesweep", version}});
     fmt::print("wrote {}\n", (store.folder() / "sweep.h5").string());
     if (!study.note.empty()) fmt::print("{}\n", study.note);

@@ -28,6 +28,7 @@ struct Entry {
     std::atomic<double> moved;  // when it last did; 0: not watched
     std::atomic<bool> waiting;  // in MPI for others
     std::atomic<int> rank;
+    std::atomic<bool> ending;  // of the first rank, for all: one of them has said why, and the others need not
     std::atomic<char> phase[52];
 };
 static_assert(std::atomic<double>::is_always_lock_free);
@@ -41,10 +42,8 @@ std::string phase_of(const Entry& entry) {
     return text;
 }
 
-/// Says the line and ends all ranks, even if MPI itself is what hangs.
-[[noreturn]] void end(const Comm& world, const std::string& line) {
-    std::fprintf(stderr, "moesweep: %s\n", line.c_str());
-    std::fflush(stderr);
+/// Ends all ranks, even if MPI itself is what hangs.
+[[noreturn]] void end(const Comm& world) {
     std::signal(SIGALRM, [](int) { _exit(static_cast<int>(Exit::stuck)); });
     alarm(5);
     world.abort(Exit::stuck);
@@ -94,7 +93,10 @@ struct Watchdog::State {
         std::unique_lock lock(mutex);
         while (!ending.wait_for(lock, pause, [&] { return ended; })) {
             own->waiting = Comm::waiting_in() != nullptr;
-            if (const auto line = verdict()) end(world, *line);
+            if (const auto line = verdict()) {
+                if (!entries.front().ending.exchange(true)) std::fprintf(stderr, "moesweep: %s\n", line->c_str());
+                end(world);
+            }
         }
     }
 };

@@ -10,7 +10,7 @@ import pytest
 import folder_checks
 from attempts import Place, expect_nobody, hit, ranks_of, started, wait_until
 from kill_harness import Bench
-from tiny import files_below
+from tiny import files_below, message, run
 
 LONG = "--noise.draws=4"  # so many units that none of these stops comes too late
 GROUPS = [(1, 1), (2, 1), (2, 2), (4, 1), (4, 2)]
@@ -155,9 +155,10 @@ def test_a_second_live_run_is_refused(bench, place, start, ranks):
         with started(command, second, ranks if ranks > 1 else 0) as process:
             assert process.wait(timeout=240) == 69, said.read_text()
         attempt = re.search(r"\b[0-9a-f]{16}\b", (place.run / "lock").read_text())[0]
+        refusal = f"{place.run}: another run holds this folder: attempt {attempt}, host {os.uname().nodename}, process {first.pid}, started "
         [line] = ours(said)
-        assert line.startswith(f"moesweep: {place.run}: another run holds this folder: attempt {attempt}, host {os.uname().nodename}, "
-                               f"process {first.pid}, started ")
+        assert line.startswith("moesweep: " + refusal)
+        assert refusal in message(run(place.inputs, "merge", str(place.run)), 69)
         assert files_below(place.run) == before
         first.send_signal(signal.SIGCONT)
         assert first.wait(timeout=240) == 0
