@@ -163,6 +163,11 @@ class Slurm:
         until(lambda: set(self.nodes().values()) == {"idle"}, "idle nodes")
 
 
+def hear_interrupts():
+    """What a shell starts in the background ignores SIGINT, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Hosts:
     NETWORK = "10.77.0.0/24"
 
@@ -176,7 +181,7 @@ class Hosts:
         (folder / "hosts").write_text(f"h1 slots={slots}\nh2 slots={slots}\n")
         command = [self.kit / "net-on.sh", "h1", JOBS / "mpirun-hosts.sh", folder / "hosts", *run.arguments, *options]
         return subprocess.Popen([str(word) for word in command], cwd=folder, env=self.environment, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, text=True)
+                                stderr=subprocess.STDOUT, text=True, preexec_fn=hear_interrupts)
 
     def cut(self):
         subprocess.run(["ip", "-n", "h2", "link", "set", "v2", "down"], check=True)
