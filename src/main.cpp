@@ -1,3 +1,4 @@
+#include <csignal>
 #include <cstdio>
 #include <optional>
 #include <string_view>
@@ -37,14 +38,15 @@ void expect_output_written() {
         fail(Exit::io, "standard output: not all of it could be written");
 }
 
-/// One line, whatever control characters a file's name or content has brought into the message.
+/// One line, whatever control characters a file's name or content has brought into the message. Where it cannot be written,
+/// the exit code alone must say it.
 int say(std::string_view message, Exit code) {
     std::string line;
     for (const char c : message) {
         const auto byte = static_cast<unsigned char>(c);
         line += byte < 0x20 || byte == 0x7f ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
     }
-    fmt::print(stderr, "moesweep: {}\n", line);
+    std::fputs(fmt::format("moesweep: {}\n", line).c_str(), stderr);
     return static_cast<int>(code);
 }
 
@@ -58,6 +60,7 @@ int say_alone(std::string_view message, Exit code, const std::optional<Comm>& co
 }  // namespace
 
 int main(int argc, char** argv) {
+    std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an Error as a full disk is, not a death
     std::optional<Comm> comm;
     try {
         const CommandLine line = parse_on_every_rank(argc, argv, comm);

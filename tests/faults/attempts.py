@@ -181,10 +181,11 @@ def limit_files(live, rng):
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, size))
 
 
-# A signal that comes before the program listens ends it. On TERM mpirun says 1, whatever its ranks say.
+# A signal that comes before the program listens ends it. On TERM mpirun says 1, whatever its ranks say. It can die itself, by
+# SIGPIPE, of a rank that is killed while it speaks to it.
 BLOWS = {
     "nothing": Blow(None, set(), 2),
-    "kill a rank": Blow(to_a_rank(signal.SIGKILL), {137}, 4),
+    "kill a rank": Blow(to_a_rank(signal.SIGKILL), {137, 141}, 4),
     "kill mpirun": Blow(to_mpirun(signal.SIGKILL), {137}, 4, least_ranks=1),
     "TERM to mpirun": Blow(to_mpirun(signal.SIGTERM), {1, 75, 143}, 2, least_ranks=1),
     "TERM to a rank": Blow(to_a_rank(signal.SIGTERM), {75, 143}, 2),
@@ -265,8 +266,6 @@ def carry_out(attempt, command, place, rng):
     with open(place.said, "a") as said:
         print(f"--- {attempt}", file=said)
     command = [*command, *attempt.settings]
-    if attempt.blow == "file limit":  # shall be an error, not the death that SIGXFSZ is
-        command = ["sh", "-c", 'trap "" XFSZ; exec "$@"', "sh", *command]
     with started(command, place, attempt.ranks if attempt.mpirun else 0) as process:
         look = None if attempt.blow == "nothing" else strike(attempt, Live(process, place), rng)
         try:

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tiny import message, refused, run
+from tiny import PROGRAM, message, refused, run
 
 
 @pytest.mark.parametrize(("line", "words"), [
@@ -113,8 +113,15 @@ def test_standard_output_that_cannot_be_written(inputs, arguments):
     assert (inputs.folder / "run" / "sweep.h5").exists() == (arguments[0] == "trace" and "--help" not in arguments)
 
 
+def test_the_exit_code_where_the_message_cannot_be_written(inputs):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([str(PROGRAM), "trace", "nowhere.ini"], cwd=inputs.write().folder, stdin=subprocess.DEVNULL,
+                              stdout=full, stderr=full)
+    assert done.returncode == 65
+
+
 def test_reader_of_standard_output_that_left(inputs):
     """As in `moesweep inspect model | head -1`: the usual end by SIGPIPE, no hang."""
     done = subprocess.run(["bash", "-c", "set -o pipefail; yes text | head -2000 | xargs -d '\\n' \"$0\" tokenize model | head -1",
-                           str(run.__globals__["PROGRAM"])], cwd=inputs.write().folder, capture_output=True, text=True, timeout=60)
+                           str(PROGRAM)], cwd=inputs.write().folder, capture_output=True, text=True, timeout=60)
     assert done.stdout.count("\n") == 1
