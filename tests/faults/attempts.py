@@ -17,6 +17,7 @@ import tiny
 PATIENCE = 240     # seconds after which an attempt hangs
 DYING = 10         # seconds that the ranks may outlive their mpirun
 WATCHDOG = 2       # run.watchdog where a rank is frozen, in seconds
+ALONE = 124        # code of an mpirun that hangs without a rank, having lost its way between a signal and a rank that connects
 DISK = 64 << 20    # bytes of a small disk
 ENVIRONMENT = {**{key: value for key, value in os.environ.items() if not key.startswith("MOESWEEP_")},
                "OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
@@ -187,9 +188,9 @@ BLOWS = {
     "nothing": Blow(None, set(), 2),
     "kill a rank": Blow(to_a_rank(signal.SIGKILL), {137, 141}, 4),
     "kill mpirun": Blow(to_mpirun(signal.SIGKILL), {137}, 4, least_ranks=1),
-    "TERM to mpirun": Blow(to_mpirun(signal.SIGTERM), {1, 75, 143}, 2, least_ranks=1),
+    "TERM to mpirun": Blow(to_mpirun(signal.SIGTERM), {1, 75, 143, ALONE}, 2, least_ranks=1),
     "TERM to a rank": Blow(to_a_rank(signal.SIGTERM), {75, 143}, 2),
-    "USR1 to mpirun": Blow(to_mpirun(signal.SIGUSR1), {75, 138}, 2, least_ranks=1),
+    "USR1 to mpirun": Blow(to_mpirun(signal.SIGUSR1), {75, 138, ALONE}, 2, least_ranks=1),
     "USR1 to a rank": Blow(to_a_rank(signal.SIGUSR1), {75, 138}, 2),
     "freeze a rank": Blow(freeze, {0, 71}, 1, least_ranks=2),  # one rank alone is frozen with its watchdog
     "full disk": Blow(fill_disk, {74}, 0),
@@ -271,8 +272,11 @@ def carry_out(attempt, command, place, rng):
         try:
             code = process.wait(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
-            place.said.with_name("backtraces.txt").write_text(where_they_are(place.run))
-            raise Wrong(f"hangs: {processes(place.run)}") from None
+            if ranks_of(place.run):
+                place.said.with_name("backtraces.txt").write_text(where_they_are(place.run))
+                raise Wrong(f"hangs: {processes(place.run)}") from None
+            process.kill()
+            code = ALONE
         finally:
             (place.disk / "filler").unlink(missing_ok=True)
         if attempt.blow != "kill mpirun" or rng.random() < 0.5:  # else the next attempt comes while the ranks of this one live
