@@ -61,7 +61,7 @@ at::Tensor attention(const Model& model, const LayerWeights& layer, const at::Te
     const auto qkv = at::linear(x, layer.qkv).view({T, H + 2 * Hkv, Dh}).split_with_sizes({H, Hkv, Hkv}, 1);
     const auto heads_first = [](const at::Tensor& t) { return t.transpose(0, 1).unsqueeze(0); };
     const auto turned = [&](const at::Tensor& t, const at::Tensor& norm) {
-        return heads_first(model.rotary.rotate(rms_norm(t, norm, c.rms_norm_eps), positions));
+        return heads_first(model.rotary.rotate(rms_norm(t, norm, c.rms_norm_eps, Precision::fp32), positions));
     };
     const at::Tensor mixed = at::scaled_dot_product_attention(
         turned(qkv[0], layer.q_norm), turned(qkv[1], layer.k_norm), heads_first(qkv[2]), {}, 0.0, /*is_causal=*/true,
@@ -103,12 +103,12 @@ double forward(const Model& model, at::Tensor x, const at::Tensor& contrast, con
     const at::Tensor positions = at::arange(T, at::kLong);
     for (std::size_t l = 0; l < model.layers.size(); ++l) {
         const LayerWeights& layer = model.layers[l];
-        x = x + attention(model, layer, rms_norm(x, layer.input_norm, eps), positions);
-        at::Tensor block = moe(model, *layer.moe, rms_norm(x, layer.post_attention_norm, eps), trace);
+        x = x + attention(model, layer, rms_norm(x, layer.input_norm, eps, Precision::fp32), positions);
+        at::Tensor block = moe(model, *layer.moe, rms_norm(x, layer.post_attention_norm, eps, Precision::fp32), trace);
         if (patch && patch->layer == l) block[T - 1].copy_(patch->output);
         x = x + block;
     }
-    return (rms_norm(x[T - 1], model.final_norm, eps).to(at::kDouble) * contrast).sum().item<double>();
+    return (rms_norm(x[T - 1], model.final_norm, eps, Precision::fp32).to(at::kDouble) * contrast).sum().item<double>();
 }
 
 /// A case with what all its patches share.
@@ -166,7 +166,7 @@ void run(const std::string& config_file, const std::string& sample) {
     const Inputs inputs = open_inputs(config, Comm::alone());
     if (inputs.model.model_type != "qwen3_moe")
         fail(Exit::data, "{}: only qwen3_moe is timed", inputs.model.model_type);
-    Model model{inputs.model, {}, inputs.weights->final_norm(), Rotary(inputs.model, 4096, inputs.weights->dtype())};
+    Model model{inputs.model, {}, inputs.weights->final_norm(), Rotary(inputs.model, 4096, Precision::fp32)};
     for (std::int64_t l = 0; l < inputs.model.num_hidden_layers; ++l) model.layers.push_back(inputs.weights->layer(l));
 
     const std::vector<Request> requests = read_requests(sample);

@@ -61,21 +61,26 @@ LayerWeights random_layer(const ModelConfig& m) {
     return layer;
 }
 
+at::Tensor norm(const ModelConfig& m, const at::Tensor& x, const at::Tensor& weight) {
+    return rms_norm(x, weight, m.rms_norm_eps, Precision::fp32);
+}
+
 /// The steps that the layer pass takes with its hidden states, in the same order.
 at::Tensor step(const ModelConfig& m, const LayerWeights& layer, const Rotary& rotary, const Attention& attention,
                 const at::Tensor& positions, const at::Tensor& hidden) {
     const std::int64_t N = hidden.size(0), H = m.num_attention_heads, Hkv = m.num_key_value_heads, Dh = m.head_dim;
-    const auto parts = project(rms_norm(hidden, layer.input_norm, m.rms_norm_eps), layer.qkv)
+    const auto parts = project(norm(m, hidden, layer.input_norm), layer.qkv, {}, Precision::fp32)
                            .view({N, H + 2 * Hkv, Dh})
                            .split_with_sizes({H, Hkv, Hkv}, 1);
-    const auto rotated = [&](const at::Tensor& x, const at::Tensor& norm) {
-        return rotary.rotate(m.qk_norm ? rms_norm(x, norm, m.rms_norm_eps) : x, positions);
+    const auto rotated = [&](const at::Tensor& x, const at::Tensor& weight) {
+        return rotary.rotate(m.qk_norm ? norm(m, x, weight) : x, positions);
     };
     const at::Tensor mixed =
         attention(rotated(parts[0], layer.q_norm), rotated(parts[1], layer.k_norm), parts[2].contiguous(), true);
-    const at::Tensor after = hidden + project(mixed, layer.output);
-    const at::Tensor x = rms_norm(after, layer.post_attention_norm, m.rms_norm_eps);
-    return after + combine(*layer.moe, contributions(*layer.moe, route(*layer.moe, m, x), x), x);
+    const at::Tensor after = hidden + project(mixed, layer.output, {}, Precision::fp32);
+    const at::Tensor x = norm(m, after, layer.post_attention_norm);
+    const Routing routing = route(*layer.moe, m, x);
+    return after + combine(*layer.moe, routing, contributions(*layer.moe, routing, x), x);
 }
 
 /// Floating-point operations of the matrix products with weights alone.
@@ -117,9 +122,9 @@ int main(int argc, char** argv) try {
         row_runs.insert(row_runs.end(), rows_per_run, run);
     }
     positions.insert(positions.end(), row_runs.size(), context);
-    Attention attention(m, contexts, at::kFloat);
+    Attention attention(m, contexts, Precision::fp32);
     attention.add_rows(row_runs);
-    const Rotary rotary(m, context + 1, at::kFloat);
+    const Rotary rotary(m, context + 1, Precision::fp32);
     const at::Tensor hidden = at::randn({static_cast<std::int64_t>(positions.size()), m.hidden_size}),
                      at_positions = at::tensor(positions, at::kLong);
 

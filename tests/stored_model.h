@@ -22,8 +22,9 @@ struct StoredModel {
     std::map<std::string, Place> places;
 };
 
-/// Writes a model of seeded random weights, F32, BF16 and F16 in turn, shuffled over two shards with an index.
-StoredModel write_stored_model(const std::filesystem::path& folder, const Json& config_json, unsigned seed);
+/// Writes a model of seeded random weights of these types in turn, shuffled over two shards with an index.
+StoredModel write_stored_model(const std::filesystem::path& folder, const Json& config_json, unsigned seed,
+                               const std::vector<std::string>& dtypes = {"F32", "BF16", "F16"});
 
 /// Writes bytes over those of a file.
 void overwrite(const std::filesystem::path& file, std::size_t offset, const std::string& bytes);

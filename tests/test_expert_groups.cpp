@@ -52,7 +52,7 @@ void require_same_lines(const Table& part, const Table& whole, std::size_t first
 
 TEST_CASE("divided experts change no bit", "[groups]") {
     const std::string family = GENERATE("qwen3_moe", "mixtral", "glm4_moe");
-    const auto precision = GENERATE(Precision::fp32, Precision::fp64);
+    const auto precision = GENERATE(Precision::fp32, Precision::fp64, Precision::parity);
     const bool streamed = GENERATE(false, true);
     INFO(family);
     const std::size_t count = GENERATE(2, 9);  // two: some ranks of four have none

@@ -136,7 +136,8 @@ TEST_CASE("the routing union gives what the block gives, but for the shared expe
 }
 
 TEST_CASE("a zero patch rescues exactly nothing", "[layer_pass]") {
-    const auto precision = GENERATE(Precision::fp32, Precision::fp64);
+    const auto precision =
+        GENERATE(Precision::fp32, Precision::fp64, Precision::split, Precision::fast, Precision::parity);
     Fixture f(tiny_config("qwen3_moe"), precision, 6);
     for (auto& c : f.pass_cases) c.noise.zero_();
     const auto result = f.run(f.pass_cases);
@@ -147,7 +148,7 @@ TEST_CASE("a zero patch rescues exactly nothing", "[layer_pass]") {
 
 TEST_CASE("a case has the same bits in any company", "[layer_pass]") {
     const std::string family = GENERATE("qwen3_moe", "mixtral", "glm4_moe");
-    const auto precision = GENERATE(Precision::fp32, Precision::fp64);
+    const auto precision = GENERATE(Precision::fp32, Precision::fp64, Precision::split, Precision::parity);
     INFO(family);
     Fixture f(tiny_config(family), precision, 24);
     const auto all = f.run(f.pass_cases);

@@ -25,7 +25,9 @@ struct Opened {
     std::vector<LayerWeights> layers;  ///< all experts, each read on its own
 
     explicit Opened(const Json& json, Precision precision = Precision::fp32)
-        : model(write_stored_model(scratch.folder(), json, 9)), weights(scratch.folder(), model.config, precision) {
+        : model(precision == Precision::split ? write_stored_model(scratch.folder(), json, 9, {"BF16"})
+                                              : write_stored_model(scratch.folder(), json, 9)),
+          weights(scratch.folder(), model.config, precision) {
         for (std::int64_t l = 0; l < count(); ++l) layers.push_back(weights.layer(l));
     }
     std::int64_t count() const { return model.config.num_hidden_layers; }
@@ -70,7 +72,7 @@ std::string family() {
 }  // namespace
 
 TEST_CASE("Streamed and resident layers have the bits of layers read alone, pass after pass") {
-    const Opened opened(tiny_config(family()), GENERATE(Precision::fp32, Precision::fp64));
+    const Opened opened(tiny_config(family()), GENERATE(Precision::fp32, Precision::fp64, Precision::split));
     const auto ranks = GENERATE(std::int64_t{1}, 2, 3, 11);  // no divisor of the experts, and more than there are
     for (std::int64_t rank = 0; rank < ranks; ++rank) {
         const ExpertShare share = expert_share(opened.experts(), rank, ranks);
@@ -87,7 +89,7 @@ TEST_CASE("Streamed and resident layers have the bits of layers read alone, pass
 
 TEST_CASE(
     "A source reads the bytes that its layers take in the files, once a pass, and takes the memory that it says") {
-    const Opened opened(tiny_config(family()));
+    const Opened opened(tiny_config(family()), GENERATE(Precision::fp32, Precision::split));
     const auto share = GENERATE(ExpertShare{0, 5}, ExpertShare{1, 3}, ExpertShare{2, 2});
     const std::int64_t bytes = bytes_of_share(opened.model, share);
     std::int64_t file_bytes = 0, memory = 0, largest = 0;
@@ -95,10 +97,10 @@ TEST_CASE(
         file_bytes += opened.weights.layer_file_bytes(l, share);
         memory += opened.weights.layer_bytes(l, share);
         largest = std::max(largest, opened.weights.layer_bytes(l, share));
-        std::int64_t elements = 0;
+        std::size_t bytes_of_layer = 0;
         for (const auto& tensor : tensors_of(opened.weights.layer(l, share)))
-            elements += (tensor.numel() + 15) / 16 * 16;
-        CHECK(opened.weights.layer_bytes(l, share) == 4 * elements);
+            bytes_of_layer += (tensor.nbytes() + 63) / 64 * 64;
+        CHECK(opened.weights.layer_bytes(l, share) == static_cast<std::int64_t>(bytes_of_layer));
     }
     CHECK(file_bytes == bytes);
 

@@ -112,14 +112,18 @@ TEST_CASE("Shares in order cover all experts, and their sizes differ by one at m
 TEST_CASE("A layer of any family and share holds the numbers on disk, whatever their type and place") {
     const auto family = GENERATE(as<std::string>{}, "qwen3_moe", "mixtral", "glm4_moe");
     const Scratch scratch;
-    const StoredModel model = write_stored_model(scratch.folder(), family_with_biases(family), 3);
-    const std::int64_t E = model.config.num_experts;
-    for (const Precision precision : {Precision::fp32, Precision::fp64}) {
+    for (const Precision precision : {Precision::fp32, Precision::fp64, Precision::split}) {
+        const auto dtypes = precision == Precision::split ? Names{"BF16"} : Names{"F32", "BF16", "F16"};
+        const StoredModel model = write_stored_model(scratch.folder(), family_with_biases(family), 3, dtypes);
+        const std::int64_t E = model.config.num_experts;
         const Weights weights(scratch.folder(), model.config, precision);
         for (const ExpertShare share : {ExpertShare{0, E}, {1, E - 1}, {2, 2}, {E - 1, E}})
             for (std::int64_t l = 0; l < model.config.num_hidden_layers; ++l)
                 check_layer(model, weights.layer(l, share), l, share);
-        CHECK(weights.layer(0).qkv.scalar_type() == (precision == Precision::fp64 ? at::kDouble : at::kFloat));
+        CHECK(weights.layer(0).input_norm.scalar_type() == (precision == Precision::fp64 ? at::kDouble : at::kFloat));
+        CHECK(weights.layer(0).qkv.scalar_type() == (precision == Precision::fp64    ? at::kDouble
+                                                     : precision == Precision::split ? at::kBFloat16
+                                                                                     : at::kFloat));
         check(model, weights.final_norm(), {model.config.hidden_size}, {"model.norm.weight"});
     }
 }
@@ -137,8 +141,8 @@ TEST_CASE("Layers of many pieces are whole") {
 
 TEST_CASE("A layer's tensors begin at multiples of 64 bytes, as the matrix products like it") {
     const Scratch scratch;
-    const StoredModel model = write_stored_model(scratch.folder(), tiny_config("glm4_moe"), 3);
-    for (const Precision precision : {Precision::fp32, Precision::fp64})
+    const StoredModel model = write_stored_model(scratch.folder(), tiny_config("glm4_moe"), 3, {"BF16"});
+    for (const Precision precision : {Precision::fp32, Precision::fp64, Precision::split})
         for (const auto& tensor : tensors_of(Weights(scratch.folder(), model.config, precision).layer(2)))
             CHECK(reinterpret_cast<std::uintptr_t>(tensor.data_ptr()) % 64 == 0);
 }

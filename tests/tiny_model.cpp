@@ -1,5 +1,7 @@
 #include "tiny_model.h"
 
+#include <c10/util/BFloat16.h>
+
 #include <fstream>
 #include <random>
 
@@ -48,11 +50,11 @@ TinyModel write_tiny_model(const std::filesystem::path& folder, const Json& conf
         auto& values = model.tensors[name];
         const std::size_t begin = data.size();
         for (std::int64_t i = 0; i < count; ++i) {
-            const auto value = static_cast<float>(normal(random));
-            values.push_back(value);
-            data.append(reinterpret_cast<const char*>(&value), sizeof value);
+            const c10::BFloat16 value(static_cast<float>(normal(random)));
+            values.push_back(static_cast<float>(value));
+            data.append(reinterpret_cast<const char*>(&value.x), sizeof value.x);
         }
-        header[name] = {{"dtype", "F32"}, {"shape", shape}, {"data_offsets", {begin, data.size()}}};
+        header[name] = {{"dtype", "BF16"}, {"shape", shape}, {"data_offsets", {begin, data.size()}}};
     }
     const std::string text = header.dump();
     const auto length = static_cast<std::uint64_t>(text.size());

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "moesweep/config.h"
 #include "moesweep/model_config.h"
 
 namespace moesweep {
@@ -21,7 +22,7 @@ struct Context {
 class Attention {
   public:
     /// `contexts`, one per run, fill rows [0, contexts_end) of the hidden states without a hole.
-    Attention(const ModelConfig& config, std::vector<Context> contexts, at::ScalarType dtype);
+    Attention(const ModelConfig& config, std::vector<Context> contexts, Precision precision);
 
     /// Appends a row of each given run after those that are there.
     void add_rows(std::span<const std::int64_t> runs);
@@ -55,7 +56,10 @@ class Attention {
     void attend_rows(const Group& group, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                      const at::Tensor& keys, const at::Tensor& values, const at::Tensor& out) const;
 
+    at::Tensor scaled(const at::Tensor& scores) const;  ///< q k^T / sqrt(Dh)
+
     std::int64_t heads_, kv_heads_, head_dim_;
+    Precision precision_;
     std::int64_t contexts_end_ = 0;
     std::vector<Group> groups_;
     std::vector<std::int64_t> row_run_;

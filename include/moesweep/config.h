@@ -10,7 +10,14 @@
 
 namespace moesweep {
 
-enum class Precision { fp32, fp64 };
+/// Arithmetic of a run. The last three keep the matrices in bf16, as released checkpoints have them; all else is fp32.
+enum class Precision {
+    fp32,
+    fp64,    ///< the reference
+    split,   ///< activations as a sum of two bf16 numbers, a product for each: relative error near 2e-6
+    fast,    ///< activations rounded to bf16 where they meet a matrix: one product
+    parity,  ///< fast, and rounded to bf16 wherever Hugging Face's bf16 models round
+};
 enum class Bos { automatic, yes, no };                    ///< auto: what the model's tokenizer does by default
 enum class ObjectToken { leading_space, bare_or_space };  ///< how an object becomes one token (DESIGN, Facts)
 enum class Experts { none, clean, union_ };     ///< experts patched alone: routed in the clean run, or in either
@@ -25,8 +32,8 @@ enum class WeightsMode {
 /// that needs one says so itself.
 struct Config {
     struct Model {
-        std::string path;                       ///< a Hugging Face folder
-        Precision precision = Precision::fp32;  ///< of weights and activations
+        std::string path;  ///< a Hugging Face folder
+        Precision precision = Precision::fp32;
         Bos bos = Bos::automatic;
         WeightsMode weights = WeightsMode::automatic;
     } model;

@@ -12,22 +12,29 @@
 
 namespace moesweep {
 
+// Matrices in bf16 are met by activations as the precision says (config.h); a product of two bf16 numbers is exact in fp32, and
+// sums are fp32.
+
+/// x as parity holds it: rounded to bf16, in the dtype that it has. In other precisions x itself.
+at::Tensor held(const at::Tensor& x, Precision precision);
+
 /// Rows of every matrix product. BLAS picks its kernels by shape, so this one number never varies.
 inline constexpr std::int64_t row_tile = 64;
 
 /// x [N, in] times weight [out, in] transposed, plus bias [out] if defined: [N, out].
-at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
+at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Precision precision);
 
 /// x / sqrt(mean(x^2) + eps) * weight over the last dimension.
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, Precision precision);
 
 /// SwiGLU feed-forward: [N, D] -> [N, D].
-at::Tensor feed_forward(const Mlp& mlp, const at::Tensor& x);
+at::Tensor feed_forward(const Mlp& mlp, const at::Tensor& x, Precision precision);
 
 /// Cosines and sines of the rotary position embedding for positions [0, length): each [length, rotary_dim / 2].
 struct Rotary {
     at::Tensor cos, sin;
-    Rotary(const ModelConfig& config, std::int64_t length, at::ScalarType dtype);
+    Precision precision;
+    Rotary(const ModelConfig& config, std::int64_t length, Precision precision);
     /// Rotates the leading rotary_dim of every head of x [N, heads, Dh] by its row's position [N].
     at::Tensor rotate(const at::Tensor& x, const at::Tensor& positions) const;
 };
@@ -52,7 +59,11 @@ void run_experts(const MoeWeights& moe, const at::Tensor& x, const at::Tensor& s
 at::Tensor contributions(
     const MoeWeights& moe, const Routing& routing, const at::Tensor& x, const std::function<void()>& between = [] {});
 
-/// The MoE block's output: contributions summed in slot order, plus the shared expert: [N, D].
-at::Tensor combine(const MoeWeights& moe, const at::Tensor& contributions, const at::Tensor& x);
+/// w_e E_e(x) from answers [n, D], which are overwritten, and weights [n, 1].
+at::Tensor weigh(at::Tensor answers, const at::Tensor& weights, Precision precision);
+
+/// The MoE block's output: contributions summed in slot order (in parity in the order of experts, as transformers does), plus
+/// the shared expert: [N, D].
+at::Tensor combine(const MoeWeights& moe, const Routing& routing, const at::Tensor& contributions, const at::Tensor& x);
 
 }  // namespace moesweep

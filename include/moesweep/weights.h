@@ -29,6 +29,7 @@ struct ExpertShare {
 ExpertShare expert_share(std::int64_t experts, std::int64_t rank, std::int64_t ranks);
 
 struct MoeWeights {
+    Precision precision = Precision::fp32;
     at::Tensor router;           ///< [E, D]
     at::Tensor correction_bias;  ///< [E], undefined but for the sigmoid router
     std::int64_t first_expert = 0;
@@ -46,7 +47,8 @@ struct LayerWeights {
 };
 
 /// A checkpoint opened under an architecture. Every expected tensor is there with its shape and a readable dtype once
-/// constructed; values are checked when read: a NaN or an infinity is Error(data) naming file and tensor.
+/// constructed; values are checked when read: a NaN or an infinity is Error(data) naming file and tensor. Precisions with
+/// matrices in bf16 need them stored so.
 class Weights {
   public:
     Weights(const std::filesystem::path& model_folder, const ModelConfig& config, Precision precision);
@@ -67,7 +69,9 @@ class Weights {
     double embedding_std(std::span<const double> sums) const;
     double embedding_std() const { return embedding_std(embedding_sums(0, embedding_blocks())); }
 
-    at::ScalarType dtype() const { return dtype_; }
+    Precision precision() const { return precision_; }
+    at::ScalarType dtype() const;         ///< of activations, norms, biases and routers: fp32 or fp64
+    at::ScalarType matrix_dtype() const;  ///< of the matrices: the same or bf16
     const ModelConfig& config() const { return config_; }
     const Checkpoint& checkpoint() const { return checkpoint_; }
 
@@ -77,7 +81,7 @@ class Weights {
 
   private:
     ModelConfig config_;
-    at::ScalarType dtype_;
+    Precision precision_;
     Checkpoint checkpoint_;
 };
 

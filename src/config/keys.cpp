@@ -257,8 +257,8 @@ std::vector<std::int64_t> parse_integers(const std::string& text) {
 const std::vector<Key>& keys() {
     static const std::vector<Key> table = {
         text(KEY(model.path), free_to_change, "folder of a Hugging Face checkpoint; a run needs one"),
-        choice(KEY(model.precision), identity, {"fp32", "fp64"},
-               "arithmetic of weights and activations: fp32, or fp64 as the reference"),
+        choice(KEY(model.precision), identity, {"fp32", "fp64", "split", "fast", "parity"},
+               "arithmetic: fp32, fp64, or on bf16 matrices split (near fp32), fast, parity (as transformers)"),
         choice(KEY(model.bos), identity, {"auto", "yes", "no"},
                "BOS token before each prompt: auto (as the tokenizer does by default), yes or no"),
         choice(KEY(model.weights), free_to_change, {"auto", "resident", "streamed"},

@@ -6,6 +6,8 @@
 #include <limits>
 #include <map>
 
+#include "moesweep/layers.h"
+
 namespace moesweep {
 namespace {
 
@@ -24,8 +26,12 @@ at::Tensor gather(const at::Tensor& x, const at::Tensor& tokens, std::int64_t wi
 
 }  // namespace
 
-Attention::Attention(const ModelConfig& config, std::vector<Context> contexts, at::ScalarType dtype)
-    : heads_(config.num_attention_heads), kv_heads_(config.num_key_value_heads), head_dim_(config.head_dim) {
+Attention::Attention(const ModelConfig& config, std::vector<Context> contexts, Precision precision)
+    : heads_(config.num_attention_heads),
+      kv_heads_(config.num_key_value_heads),
+      head_dim_(config.head_dim),
+      precision_(precision) {
+    const at::ScalarType dtype = precision == Precision::fp64 ? at::kDouble : at::kFloat;
     std::map<std::int64_t, Group> by_width;
     for (std::size_t run = 0; run < contexts.size(); ++run) {
         const std::int64_t length = contexts[run].length;
@@ -98,15 +104,19 @@ at::Tensor Attention::operator()(const at::Tensor& q, const at::Tensor& k, const
     return with_contexts ? out : out.narrow(0, contexts_end_, rows());
 }
 
+at::Tensor Attention::scaled(const at::Tensor& scores) const {
+    return held(held(scores, precision_) / std::sqrt(double(head_dim_)), precision_);
+}
+
 void Attention::attend_contexts(const Group& group, const at::Tensor& q, const at::Tensor& keys,
                                 const at::Tensor& values, const at::Tensor& out) const {
     const std::int64_t runs = keys.size(0), width = group.width, per_kv = heads_ / kv_heads_, pairs = runs * kv_heads_;
     const at::Tensor queries = gather(q, group.tokens, width).view({pairs, per_kv * width, head_dim_});
-    at::Tensor scores =
-        at::bmm(queries, keys.view({pairs, width, head_dim_}).transpose(1, 2)) / std::sqrt(double(head_dim_));
+    const at::Tensor scores = scaled(at::bmm(queries, keys.view({pairs, width, head_dim_}).transpose(1, 2)));
     const at::Tensor future = at::full({width, width}, minus_infinity, q.options()).triu(1);
-    scores = at::softmax(scores.view({pairs, per_kv, width, width}) + future, -1).view({pairs, per_kv * width, width});
-    const at::Tensor mixed = at::bmm(scores, values.view({pairs, width, head_dim_}));
+    const at::Tensor weights = held(at::softmax(scores.view({pairs, per_kv, width, width}) + future, -1), precision_);
+    const at::Tensor mixed =
+        held(at::bmm(weights.view({pairs, per_kv * width, width}), values.view({pairs, width, head_dim_})), precision_);
     const at::Tensor by_token =
         mixed.view({runs, heads_, width, head_dim_}).transpose(1, 2).reshape({runs * width, heads_ * head_dim_});
     out.index_copy_(0, group.home, by_token.index_select(0, group.valid));
@@ -129,13 +139,13 @@ void Attention::attend_rows(const Group& group, const at::Tensor& q, const at::T
     const at::Tensor seen = at::bmm(queries.view({pairs, tile * per_kv, head_dim_}), tile_keys.transpose(1, 2));
     const at::Tensor mask = group.mask.index_select(0, group.tile_run).view({tiles, 1, 1, 1, width});
     const at::Tensor own = (queries * own_key).sum(-1, /*keepdim=*/true);
-    at::Tensor weights =
-        at::cat({seen.view({tiles, kv_heads_, tile, per_kv, width}) + mask, own}, -1) / std::sqrt(double(head_dim_));
-    weights = at::softmax(weights, -1);
+    const at::Tensor scores =
+        at::cat({scaled(seen).view({tiles, kv_heads_, tile, per_kv, width}) + mask, scaled(own)}, -1);
+    const at::Tensor weights = held(at::softmax(scores, -1), precision_);
 
     const at::Tensor seen_weights = weights.narrow(-1, 0, width).reshape({pairs, tile * per_kv, width});
     at::Tensor mixed = at::bmm(seen_weights, tile_values).view({tiles, kv_heads_, tile, per_kv, head_dim_});
-    mixed = mixed + weights.narrow(-1, width, 1) * own_value;
+    mixed = held(mixed + weights.narrow(-1, width, 1) * own_value, precision_);
     const at::Tensor by_row = mixed.transpose(1, 2).reshape({tiles * tile, heads_ * head_dim_});
     out.index_copy_(0, group.row_home, by_row.index_select(0, group.row_valid));
 }

@@ -18,7 +18,9 @@ class Planner {
         : config_(weights.config()),
           stored_(weights.checkpoint().tensors()),
           memory_(memory),
-          alignment_(static_cast<std::int64_t>(64 / at::elementSize(weights.dtype()))) {}
+          dtype_(weights.dtype()),
+          matrix_dtype_(weights.matrix_dtype()),
+          precision_(weights.precision()) {}
 
     LayerPlan plan(std::int64_t index, ExpertShare share) {
         const std::string prefix = fmt::format("model.layers.{}.", index), mlp = prefix + "mlp.";
@@ -30,41 +32,44 @@ class Planner {
             plan.weights.moe = place_moe(prefix, share);
         else
             plan.weights.dense = place_mlp(mlp + "gate_proj.weight", mlp + "up_proj.weight", mlp + "down_proj.weight");
-        plan.elements = elements_;
+        plan.bytes = bytes_;
         plan.parts = std::move(parts_);
         return plan;
     }
 
   private:
     /// Stored tensors of one width below each other: [sum of rows, D], or [sum] for vectors.
-    at::Tensor place(std::initializer_list<std::string> names) {
-        const std::int64_t begin = elements_;
+    at::Tensor place(std::initializer_list<std::string> names, at::ScalarType dtype) {
+        const std::int64_t begin = bytes_;
         std::vector<std::int64_t> shape;
         for (const auto& name : names) {
             const auto& [key, view] = *stored_.find(name);
-            parts_.push_back({&key, &view, elements_});
-            elements_ += element_count(view);
+            if (dtype == at::kBFloat16 && view.dtype != "BF16")
+                fail(Exit::data, "{}: {}: {}, but the precisions split, fast and parity need a model in BF16",
+                     view.where(), name, view.dtype);
+            parts_.push_back({&key, &view, dtype, bytes_});
+            bytes_ += element_count(view) * static_cast<std::int64_t>(at::elementSize(dtype));
             if (shape.empty())
                 shape = view.shape;
             else
                 shape[0] += view.shape[0];
         }
-        const std::int64_t count = elements_ - begin;
-        elements_ = (elements_ + alignment_ - 1) / alignment_ * alignment_;
-        return memory_.defined() ? memory_.narrow(0, begin, count).view(shape) : at::Tensor();
+        const std::int64_t count = bytes_ - begin;
+        bytes_ = (bytes_ + 63) / 64 * 64;
+        return memory_.defined() ? memory_.narrow(0, begin, count).view(dtype).view(shape) : at::Tensor();
     }
+    at::Tensor place(std::initializer_list<std::string> names) { return place(names, dtype_); }
+    at::Tensor place_matrix(std::initializer_list<std::string> names) { return place(names, matrix_dtype_); }
 
     Mlp place_mlp(const std::string& gate, const std::string& up, const std::string& down) {
-        return {place({gate, up}), place({down})};
+        return {place_matrix({gate, up}), place_matrix({down})};
     }
 
     void place_attention(const std::string& prefix, LayerWeights& layer) {
-        const auto place_qkv = [&](const char* kind) {
-            return place({prefix + "q_proj." + kind, prefix + "k_proj." + kind, prefix + "v_proj." + kind});
-        };
-        layer.qkv = place_qkv("weight");
-        layer.output = place({prefix + "o_proj.weight"});
-        if (config_.qkv_bias) layer.qkv_bias = place_qkv("bias");
+        const std::string q = prefix + "q_proj.", k = prefix + "k_proj.", v = prefix + "v_proj.";
+        layer.qkv = place_matrix({q + "weight", k + "weight", v + "weight"});
+        layer.output = place_matrix({prefix + "o_proj.weight"});
+        if (config_.qkv_bias) layer.qkv_bias = place({q + "bias", k + "bias", v + "bias"});
         if (config_.output_bias) layer.output_bias = place({prefix + "o_proj.bias"});
         if (config_.qk_norm) {
             layer.q_norm = place({prefix + "q_norm.weight"});
@@ -75,6 +80,7 @@ class Planner {
     MoeWeights place_moe(const std::string& prefix, ExpertShare share) {
         const auto& names = config_.names;
         MoeWeights moe;
+        moe.precision = precision_;
         moe.router = place({prefix + names.router});
         if (config_.router == Router::sigmoid) moe.correction_bias = place({prefix + names.correction_bias});
         moe.first_expert = share.first;
@@ -93,8 +99,9 @@ class Planner {
     const ModelConfig& config_;
     const std::map<std::string, TensorView>& stored_;
     const at::Tensor& memory_;
-    const std::int64_t alignment_;
-    std::int64_t elements_ = 0;
+    const at::ScalarType dtype_, matrix_dtype_;
+    const Precision precision_;
+    std::int64_t bytes_ = 0;
     std::vector<Part> parts_;
 };
 

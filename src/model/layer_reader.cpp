@@ -13,27 +13,27 @@ namespace moesweep {
 namespace {
 
 /// Converts those elements of the plan's parts that a piece holds.
-template <class Number>
-void convert_piece(const LayerPlan& plan, const Piece& piece, std::span<const std::byte> bytes, Number* memory) {
+void convert_piece(const LayerPlan& plan, const Piece& piece, std::span<const std::byte> bytes, std::byte* memory) {
     for (std::size_t i = piece.first_part; i < plan.parts.size(); ++i) {
-        const auto& [name, view, to] = plan.parts[i];
+        const auto& [name, view, dtype, to] = plan.parts[i];
         if (view->file != piece.file || view->offset >= piece.end) break;
         const std::uint64_t begin = std::max(view->offset, piece.begin);
         const std::uint64_t end = std::min(view->offset + view->bytes, piece.end);
         const std::uint64_t first = (begin - view->offset) / element_bytes(*view);
-        convert(*name, *view, bytes.subspan(begin - piece.begin, end - begin), memory + to + first);
+        convert(*name, *view, bytes.subspan(begin - piece.begin, end - begin), dtype,
+                memory + to + first * at::elementSize(dtype));
     }
 }
 
 }  // namespace
 
-at::Tensor map_memory(std::int64_t elements, at::ScalarType dtype) {
-    const auto bytes = static_cast<std::size_t>(elements) * at::elementSize(dtype);
+at::Tensor map_memory(std::int64_t size) {
+    const auto bytes = static_cast<std::size_t>(size);
     void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (data == MAP_FAILED)
         fail(Exit::io, "weights: {} bytes of memory cannot be had: {}", bytes, std::generic_category().message(errno));
     return at::from_blob(
-        data, {elements}, [bytes](void* mapped) { ::munmap(mapped, bytes); }, dtype);
+        data, {size}, [bytes](void* mapped) { ::munmap(mapped, bytes); }, at::kByte);
 }
 
 void LayerReader::read(const LayerPlan& plan, const at::Tensor& memory, const std::stop_token& stop) {
@@ -46,10 +46,7 @@ void LayerReader::read(const LayerPlan& plan, const at::Tensor& memory, const st
             const Piece& next = plan.pieces[i + 1];
             next.file->read_ahead(next.begin, next.end - next.begin);
         }
-        if (memory.scalar_type() == at::kFloat)
-            convert_piece(plan, piece, bytes, memory.data_ptr<float>());
-        else
-            convert_piece(plan, piece, bytes, memory.data_ptr<double>());
+        convert_piece(plan, piece, bytes, static_cast<std::byte*>(memory.data_ptr()));
         if (drop_cached_) {
             // From a piece before: what the cache holds across the border of two pieces stays when the first is dropped.
             const std::uint64_t begin = piece.begin - std::min(piece.begin, most_piece_bytes);

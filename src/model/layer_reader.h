@@ -9,9 +9,9 @@
 
 namespace moesweep {
 
-/// Memory for a layer: 1-D [elements], page-aligned, straight from the system and back to it with the last tensor that lies
+/// Memory for a layer: [bytes] of uint8, page-aligned, straight from the system and back to it with the last tensor that lies
 /// in it, so that a process takes what its layers take. Error(io) if the system has none.
-at::Tensor map_memory(std::int64_t elements, at::ScalarType dtype);
+at::Tensor map_memory(std::int64_t bytes);
 
 /// What a reader keeps from layer to layer. One thread at a time.
 class LayerReader {

@@ -63,12 +63,12 @@ LayerSource::LayerSource(const Weights& weights, ExpertShare share, bool streame
     : state_(std::make_unique<State>(share, streamed)) {
     State& s = *state_;
     const std::int64_t layers = weights.config().num_hidden_layers;
-    std::vector<std::int64_t> elements;
-    for (std::int64_t l = 0; l < layers; ++l) elements.push_back(plan_layer(weights, l, share).elements);
-    if (streamed) elements.assign(2, *std::ranges::max_element(elements));
-    for (const std::int64_t n : elements) {
-        s.memory.push_back(map_memory(n, weights.dtype()));
-        s.memory_bytes += static_cast<std::int64_t>(s.memory.back().nbytes());
+    std::vector<std::int64_t> sizes;
+    for (std::int64_t l = 0; l < layers; ++l) sizes.push_back(plan_layer(weights, l, share).bytes);
+    if (streamed) sizes.assign(2, *std::ranges::max_element(sizes));
+    for (const std::int64_t bytes : sizes) {
+        s.memory.push_back(map_memory(bytes));
+        s.memory_bytes += bytes;
     }
     for (std::int64_t l = 0; l < layers; ++l) s.plans.push_back(plan_layer(weights, l, share, s.memory_of(l)));
     if (streamed) s.memory_bytes += s.reader.memory_bytes();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 namespace moesweep {
 namespace {
@@ -18,48 +19,68 @@ at::Tensor pad_rows(const at::Tensor& x) {
     return out;
 }
 
+at::Tensor to_bf16_and_back(const at::Tensor& x) {
+    return x.to(at::kBFloat16).to(x.scalar_type());
+}
+
+/// x as the numbers that meet a matrix of that dtype: their sum is x, as nearly as the precision says.
+std::vector<at::Tensor> terms(const at::Tensor& x, at::ScalarType matrix, Precision precision) {
+    if (matrix != at::kBFloat16) return {x};
+    const at::Tensor high = to_bf16_and_back(x);
+    if (precision != Precision::split) return {high};
+    return {high, to_bf16_and_back(x - high)};
+}
+
 /// The product x [n, in] weight [out, in]^T tile by tile; x holds whole tiles. All tiles use one block of the weight before the
 /// next one is fetched from memory: a block stays in the cache, a whole expert of Mixtral does not.
-at::Tensor multiply_tiles(const at::Tensor& x, const at::Tensor& weight) {
+at::Tensor multiply_tiles(const at::Tensor& x, const at::Tensor& weight, Precision precision) {
     constexpr std::int64_t block = 512;
     const std::int64_t columns = weight.size(0);
+    const std::vector<at::Tensor> factors = terms(x, weight.scalar_type(), precision);
     at::Tensor out = at::empty({x.size(0), columns}, x.options());
     for (std::int64_t column = 0; column < columns; column += block) {
         const std::int64_t width = std::min(block, columns - column);
-        const at::Tensor transposed = weight.narrow(0, column, width).t(), part = out.narrow(1, column, width);
+        const at::Tensor transposed = weight.narrow(0, column, width).to(x.scalar_type()).t();
+        const at::Tensor part = out.narrow(1, column, width);
         for (std::int64_t row = 0; row < x.size(0); row += row_tile) {
             at::Tensor tile = part.narrow(0, row, row_tile);
-            at::mm_out(tile, x.narrow(0, row, row_tile), transposed);
+            at::mm_out(tile, factors[0].narrow(0, row, row_tile), transposed);
+            if (factors.size() > 1) tile.addmm_(factors[1].narrow(0, row, row_tile), transposed);
         }
     }
     return out;
 }
 
 /// The same for whole tiles of rows in, whole tiles out.
-at::Tensor feed_forward_tiles(const Mlp& mlp, const at::Tensor& x) {
-    const at::Tensor gate_up = multiply_tiles(x, mlp.gate_up);
+at::Tensor feed_forward_tiles(const Mlp& mlp, const at::Tensor& x, Precision precision) {
+    const at::Tensor gate_up = held(multiply_tiles(x, mlp.gate_up, precision), precision);
     const std::int64_t F = mlp.down.size(1);
     at::Tensor gate = gate_up.narrow(1, 0, F).contiguous();
-    at::silu_(gate).mul_(gate_up.narrow(1, F, F));
-    return multiply_tiles(gate, mlp.down);
+    gate = held(at::silu_(gate), precision).mul_(gate_up.narrow(1, F, F));
+    return held(multiply_tiles(held(gate, precision), mlp.down, precision), precision);
 }
 
 }  // namespace
 
-at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-    const at::Tensor out = multiply_tiles(pad_rows(x), weight).narrow(0, 0, x.size(0));
-    return bias.defined() ? out + bias : out;
+at::Tensor held(const at::Tensor& x, Precision precision) {
+    return precision == Precision::parity ? to_bf16_and_back(x) : x;
 }
 
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
-    return x * at::rsqrt(at::pow(x, 2).mean(-1, /*keepdim=*/true) + eps) * weight;
+at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Precision precision) {
+    const at::Tensor out = multiply_tiles(pad_rows(x), weight, precision).narrow(0, 0, x.size(0));
+    return held(bias.defined() ? out + bias : out, precision);
 }
 
-at::Tensor feed_forward(const Mlp& mlp, const at::Tensor& x) {
-    return feed_forward_tiles(mlp, pad_rows(x)).narrow(0, 0, x.size(0));
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, Precision precision) {
+    const at::Tensor scaled = x * at::rsqrt(at::pow(x, 2).mean(-1, /*keepdim=*/true) + eps);
+    return held(held(scaled, precision) * weight, precision);
 }
 
-Rotary::Rotary(const ModelConfig& config, std::int64_t length, at::ScalarType dtype) {
+at::Tensor feed_forward(const Mlp& mlp, const at::Tensor& x, Precision precision) {
+    return feed_forward_tiles(mlp, pad_rows(x), precision).narrow(0, 0, x.size(0));
+}
+
+Rotary::Rotary(const ModelConfig& config, std::int64_t length, Precision precision_) : precision(precision_) {
     // Element by element: a table's entry must not depend on the table's length (see route).
     const std::int64_t half = config.rotary_dim / 2;
     const at::Tensor cosines = at::empty({length, half}, at::kDouble), sines = at::empty_like(cosines);
@@ -70,23 +91,28 @@ Rotary::Rotary(const ModelConfig& config, std::int64_t length, at::ScalarType dt
             sines.data_ptr<double>()[position * half + i] = std::sin(double(position) * frequency);
         }
     }
-    cos = cosines.to(dtype);
-    sin = sines.to(dtype);
+    const at::ScalarType dtype = precision == Precision::fp64 ? at::kDouble : at::kFloat;
+    cos = held(cosines.to(dtype), precision);
+    sin = held(sines.to(dtype), precision);
 }
 
 at::Tensor Rotary::rotate(const at::Tensor& x, const at::Tensor& positions) const {
     const at::Tensor c = cos.index_select(0, positions).unsqueeze(1), s = sin.index_select(0, positions).unsqueeze(1);
     const std::int64_t half = cos.size(1);
     const at::Tensor first = x.narrow(2, 0, half), second = x.narrow(2, half, half);
-    return at::cat({first * c - second * s, second * c + first * s, x.narrow(2, 2 * half, x.size(2) - 2 * half)}, 2);
+    const auto times = [&](const at::Tensor& a, const at::Tensor& b) { return held(a * b, precision); };
+    return at::cat({held(times(first, c) - times(second, s), precision),
+                    held(times(second, c) + times(first, s), precision), x.narrow(2, 2 * half, x.size(2) - 2 * half)},
+                   2);
 }
 
 Routing route(const MoeWeights& moe, const ModelConfig& config, const at::Tensor& x) {
     const std::int64_t K = config.num_experts_per_tok, E = config.num_experts, N = x.size(0);
     // The scores of whole tiles: ATen computes the odd elements at the end of a tensor by another exp than the others.
-    const at::Tensor logits = multiply_tiles(pad_rows(x), moe.router);
+    const at::Tensor logits = multiply_tiles(pad_rows(x), moe.router, moe.precision);
     const at::Tensor scores =
-        (config.router == Router::softmax ? at::softmax(logits, -1) : at::sigmoid(logits)).narrow(0, 0, N);
+        (config.router == Router::softmax ? at::softmax(held(logits, moe.precision), -1) : at::sigmoid(logits))
+            .narrow(0, 0, N);
     at::Tensor choice = scores;  // what the selection compares: biased and restricted to groups, never used as a weight
     if (moe.correction_bias.defined()) choice = choice + moe.correction_bias;
     if (config.topk_group < config.n_group) {
@@ -110,6 +136,7 @@ Routing route(const MoeWeights& moe, const ModelConfig& config, const at::Tensor
     }
     if (config.norm_topk_prob) routing.weights = routing.weights / routing.weights.sum(-1, /*keepdim=*/true);
     routing.weights = routing.weights * config.routed_scaling_factor;
+    if (config.weights_in_model_dtype) routing.weights = held(routing.weights, moe.precision);
     return routing;
 }
 
@@ -118,7 +145,8 @@ void run_experts(const MoeWeights& moe, const at::Tensor& x, const at::Tensor& s
     std::int64_t begin = 0;
     for (std::size_t e = 0; e < counts.size(); ++e) {
         if (counts[e] == 0) continue;
-        use(begin, feed_forward(moe.experts[e], x.index_select(0, slot_rows.narrow(0, begin, counts[e]))));
+        use(begin,
+            feed_forward(moe.experts[e], x.index_select(0, slot_rows.narrow(0, begin, counts[e])), moe.precision));
         begin += counts[e];
     }
 }
@@ -134,16 +162,24 @@ at::Tensor contributions(const MoeWeights& moe, const Routing& routing, const at
                 {counts.const_data_ptr<std::int64_t>(), static_cast<std::size_t>(counts.numel())},
                 [&](std::int64_t begin, const at::Tensor& y) {
                     const at::Tensor here = slots.narrow(0, begin, y.size(0));
-                    out.index_copy_(0, here, y.mul_(slot_weight.index_select(0, here)));
+                    out.index_copy_(0, here, weigh(y, slot_weight.index_select(0, here), moe.precision));
                     between();
                 });
     return out.view({N, K, D});
 }
 
-at::Tensor combine(const MoeWeights& moe, const at::Tensor& contributions, const at::Tensor& x) {
-    at::Tensor sum = contributions.select(1, 0).clone();
-    for (std::int64_t k = 1; k < contributions.size(1); ++k) sum.add_(contributions.select(1, k));
-    return moe.shared ? sum.add_(feed_forward(*moe.shared, x)) : sum;
+at::Tensor weigh(at::Tensor answers, const at::Tensor& weights, Precision precision) {
+    return held(answers.mul_(weights), precision);
+}
+
+at::Tensor combine(const MoeWeights& moe, const Routing& routing, const at::Tensor& contributions,
+                   const at::Tensor& x) {
+    at::Tensor terms = contributions;
+    if (moe.precision == Precision::parity)
+        terms = terms.take_along_dim(at::argsort(routing.experts, std::int64_t{1}).unsqueeze(-1), 1);
+    at::Tensor sum = terms.select(1, 0).clone();
+    for (std::int64_t k = 1; k < terms.size(1); ++k) sum = held(sum.add_(terms.select(1, k)), moe.precision);
+    return moe.shared ? held(sum.add_(feed_forward(*moe.shared, x, moe.precision)), moe.precision) : sum;
 }
 
 }  // namespace moesweep

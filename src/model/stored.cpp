@@ -14,6 +14,9 @@ struct Bf16 {
     static constexpr Bits exponent = 0x7f80;
     static float value(Bits bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
 };
+struct Bf16Bits : Bf16 {
+    static std::uint16_t value(Bits bits) { return bits; }
+};
 struct F16 {
     using Bits = std::uint16_t;
     static constexpr Bits exponent = 0x7c00;
@@ -45,12 +48,13 @@ bool convert_all(std::span<const std::byte> bytes, Number* to) {
     return spoilt == 0;
 }
 
+/// The same for any stored type.
 template <class Number>
-void convert_by_type(const std::string& name, const TensorView& view, std::span<const std::byte> bytes, Number* to) {
-    const bool finite = view.dtype == "BF16"  ? convert_all<Bf16>(bytes, to)
-                        : view.dtype == "F16" ? convert_all<F16>(bytes, to)
-                                              : convert_all<F32>(bytes, to);
-    if (!finite) fail(Exit::data, "{}: {}: holds a NaN or an infinity", view.where(), name);
+bool convert_from(const std::string& dtype, std::span<const std::byte> bytes, void* memory) {
+    const auto to = static_cast<Number*>(memory);
+    return dtype == "BF16"  ? convert_all<Bf16>(bytes, to)
+           : dtype == "F16" ? convert_all<F16>(bytes, to)
+                            : convert_all<F32>(bytes, to);
 }
 
 }  // namespace
@@ -63,12 +67,18 @@ std::int64_t element_count(const TensorView& view) {
     return static_cast<std::int64_t>(view.bytes / element_bytes(view));
 }
 
-void convert(const std::string& name, const TensorView& view, std::span<const std::byte> bytes, float* to) {
-    convert_by_type(name, view, bytes, to);
-}
-
-void convert(const std::string& name, const TensorView& view, std::span<const std::byte> bytes, double* to) {
-    convert_by_type(name, view, bytes, to);
+void convert(const std::string& name, const TensorView& view, std::span<const std::byte> bytes, at::ScalarType dtype,
+             void* to) {
+    bool finite = false;
+    if (dtype == at::kDouble)
+        finite = convert_from<double>(view.dtype, bytes, to);
+    else if (dtype == at::kFloat)
+        finite = convert_from<float>(view.dtype, bytes, to);
+    else if (dtype == at::kBFloat16 && view.dtype == "BF16")
+        finite = convert_all<Bf16Bits>(bytes, static_cast<std::uint16_t*>(to));
+    else
+        fail(Exit::internal, "{}: {}: {} cannot become {}", view.where(), name, view.dtype, c10::toString(dtype));
+    if (!finite) fail(Exit::data, "{}: {}: holds a NaN or an infinity", view.where(), name);
 }
 
 }  // namespace moesweep

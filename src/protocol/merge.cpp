@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "moesweep/protocol.h"
 
 namespace moesweep {
@@ -15,6 +17,11 @@ std::string number_changing_ini(const Config& config) {
         ini += fmt::format("{} = {}\n", key.substr(section.size() + 1), value);
     }
     return ini;
+}
+
+std::string precision_of(const Config& config) {
+    const auto all = settings(config);
+    return std::ranges::find(all, "model.precision", &Setting::key)->value;
 }
 
 }  // namespace
@@ -48,7 +55,7 @@ Study merge_run(const Config& config, const Store& store, const Attributes& prov
     StudyResults results = run_study(config, run, expert_count(*scan));
 
     Attributes meta = scan->meta;
-    meta.emplace_back("precision", config.model.precision == Precision::fp64 ? "fp64" : "fp32");
+    meta.emplace_back("precision", precision_of(config));
     meta.emplace_back("config", number_changing_ini(config));
     store.write_sweep(main_series(config, store, run.cases).units(config), run, results.tables, meta, provenance);
     return std::move(results.study);

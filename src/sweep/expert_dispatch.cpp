@@ -121,7 +121,7 @@ void ExpertDispatch::compute(const MoeWeights& moe, const std::function<void()>&
     answers_.emplace(group_.exchange(answers, slots_in_, slots_out_));
 }
 
-at::Tensor ExpertDispatch::collect() {
+at::Tensor ExpertDispatch::collect(Precision precision) {
     if (group_.size() == 1) return std::move(contributions_);
     at::Tensor answers;
     {
@@ -129,7 +129,7 @@ at::Tensor ExpertDispatch::collect() {
         answers = answers_->wait();
     }
     const at::Tensor out = at::empty_like(answers), weights = routing_.weights.reshape({-1, 1});
-    out.index_copy_(0, order_, answers.mul_(weights.index_select(0, order_)));
+    out.index_copy_(0, order_, weigh(answers, weights.index_select(0, order_), precision));
     return out.view({routing_.experts.size(0), routing_.experts.size(1), out.size(1)});
 }
 

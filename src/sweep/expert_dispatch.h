@@ -28,7 +28,7 @@ class ExpertDispatch {
     void compute(const MoeWeights& moe, const std::function<void()>& between);
 
     /// The contributions c_e = w_e E_e(x) of the rows that were sent: [N, K, D] (paper, eq. 5).
-    at::Tensor collect();
+    at::Tensor collect(Precision precision);
 
   private:
     void send(const ModelConfig& config);

@@ -44,7 +44,7 @@ bool apply_moe_layer(std::int64_t l, const LayerWeights& layer, bool last, const
     };
     const auto collect = [&] {
         auto& [batch, input, dispatch] = answered.front();
-        batch.leave_moe(l, layer, input, dispatch.collect());
+        batch.leave_moe(l, layer, input, dispatch.collect(layer.moe->precision));
         answered.pop_front();
     };
     for (MicroBatch& batch : batches) {

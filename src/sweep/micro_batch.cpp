@@ -34,8 +34,9 @@ MicroBatch::MicroBatch(const Weights& weights, std::span<const PassCase> cases, 
       weights_(weights),
       cases_(cases),
       plan_(plan),
-      rotary_(config_, longest(cases), weights.dtype()),
-      attention_(config_, contexts(cases), weights.dtype()),
+      precision_(weights.precision()),
+      rotary_(config_, longest(cases), precision_),
+      attention_(config_, contexts(cases), precision_),
       recorder_(config_, cases, plan),
       hidden_(at::empty({0, config_.hidden_size}, weights.dtype())) {
     if (!cases.empty()) embed();
@@ -47,8 +48,9 @@ void MicroBatch::embed() {
     std::vector<std::int64_t> positions, runs;
     for (const auto& c : cases_) {
         const at::Tensor clean = weights_.embed(c.facts->tokens), noised = clean.clone();
-        noised.narrow(0, c.facts->subject_begin, c.facts->subject_end - c.facts->subject_begin)
-            .add_(c.noise.to(clean.scalar_type()));
+        const at::Tensor subject =
+            noised.narrow(0, c.facts->subject_begin, c.facts->subject_end - c.facts->subject_begin);
+        subject.copy_(held(subject + held(c.noise.to(clean.scalar_type()), precision_), precision_));
         for (const auto& run : {clean, noised}) {
             const std::int64_t context = length(c) - 1;
             parts.push_back(run.narrow(0, 0, context));
@@ -66,20 +68,27 @@ void MicroBatch::embed() {
     base_rows_ = static_cast<std::int64_t>(runs.size());
 }
 
+at::Tensor MicroBatch::norm(const at::Tensor& x, const at::Tensor& weight) const {
+    return rms_norm(x, weight, config_.rms_norm_eps, precision_);
+}
+
+void MicroBatch::add(const at::Tensor& output) {
+    hidden_ = held(hidden_ + output, precision_);
+}
+
 void MicroBatch::attend(const LayerWeights& layer, bool last) {
     if (cases_.empty()) return;
     const std::int64_t H = config_.num_attention_heads, Hkv = config_.num_key_value_heads, Dh = config_.head_dim;
     const std::int64_t N = hidden_.size(0);
-    const at::Tensor qkv =
-        project(rms_norm(hidden_, layer.input_norm, config_.rms_norm_eps), layer.qkv, layer.qkv_bias);
+    const at::Tensor qkv = project(norm(hidden_, layer.input_norm), layer.qkv, layer.qkv_bias, precision_);
     const auto heads = [&](std::int64_t first, std::int64_t count) {
         return qkv.narrow(1, first * Dh, count * Dh).reshape({N, count, Dh});
     };
     at::Tensor q = heads(0, H), k = heads(H, Hkv);
     const at::Tensor v = heads(H + Hkv, Hkv);
     if (config_.qk_norm) {
-        q = rms_norm(q, layer.q_norm, config_.rms_norm_eps);
-        k = rms_norm(k, layer.k_norm, config_.rms_norm_eps);
+        q = norm(q, layer.q_norm);
+        k = norm(k, layer.k_norm);
     }
     q = rotary_.rotate(q, positions_);
     k = rotary_.rotate(k, positions_);
@@ -88,30 +97,30 @@ void MicroBatch::attend(const LayerWeights& layer, bool last) {
         hidden_ = hidden_.narrow(0, attention_.contexts_end(), attention_.rows());
         first_row_ = 0;
     }
-    hidden_ = hidden_ + project(mixed, layer.output, layer.output_bias);
+    add(project(mixed, layer.output, layer.output_bias, precision_));
 }
 
 void MicroBatch::apply_dense(const LayerWeights& layer) {
     if (cases_.empty()) return;
-    hidden_ = hidden_ + feed_forward(*layer.dense, rms_norm(hidden_, layer.post_attention_norm, config_.rms_norm_eps));
+    add(feed_forward(*layer.dense, norm(hidden_, layer.post_attention_norm), precision_));
 }
 
 MicroBatch::MoeInput MicroBatch::enter_moe(const LayerWeights& layer) const {
-    const at::Tensor x = rms_norm(hidden_, layer.post_attention_norm, config_.rms_norm_eps);
+    const at::Tensor x = norm(hidden_, layer.post_attention_norm);
     return {x, route(*layer.moe, config_, x)};
 }
 
 void MicroBatch::leave_moe(std::int64_t l, const LayerWeights& layer, const MoeInput& input,
                            const at::Tensor& contributions) {
     if (cases_.empty()) return;
-    const at::Tensor outputs = combine(*layer.moe, contributions, input.x);
+    const at::Tensor outputs = combine(*layer.moe, input.routing, contributions, input.x);
     const auto base = [&](const at::Tensor& t) { return t.narrow(0, first_row_, base_rows_); };
     const Routing routing{base(input.routing.experts), base(input.routing.weights), base(input.routing.gap)};
     recorder_.routing(l, routing, base(contributions), base(outputs));
     at::Tensor rows;
     if (plan_.sites[static_cast<std::size_t>(l)].any())
         rows = patched_rows(l, routing.experts, base(contributions), base(outputs));
-    hidden_ = hidden_ + outputs;
+    add(outputs);
     if (rows.defined()) hidden_ = at::cat({hidden_, rows});
 }
 
@@ -132,7 +141,7 @@ at::Tensor MicroBatch::patched_rows(std::int64_t l, const at::Tensor& base_exper
         const Patches patches = make_patches(site, plan_.sites[static_cast<std::size_t>(l)]);
         if (patches.labels.empty()) continue;
         recorder_.patches(b, l, patches);
-        rows.push_back(hidden_[first_row_ + noised] + patches.outputs);
+        rows.push_back(held(hidden_[first_row_ + noised] + patches.outputs, precision_));
         runs.insert(runs.end(), patches.labels.size(), noised);
         positions.insert(positions.end(), patches.labels.size(), length(cases_[b]) - 1);
     }
@@ -156,7 +165,7 @@ std::vector<double> MicroBatch::score() const {
     std::vector<double> deltas;
     for (std::int64_t row = 0; row < hidden_.size(0); row += score_rows) {
         const std::int64_t n = std::min(score_rows, hidden_.size(0) - row);
-        const at::Tensor normed = rms_norm(hidden_.narrow(0, row, n), final_norm, config_.rms_norm_eps).to(at::kDouble);
+        const at::Tensor normed = norm(hidden_.narrow(0, row, n), final_norm).to(at::kDouble);
         const at::Tensor delta = (normed * contrast.index_select(0, row_case.narrow(0, row, n))).sum(-1).cpu();
         deltas.insert(deltas.end(), delta.data_ptr<double>(), delta.data_ptr<double>() + n);
     }

@@ -42,11 +42,14 @@ class MicroBatch {
     at::Tensor patched_rows(std::int64_t l, const at::Tensor& base_experts, const at::Tensor& contributions,
                             const at::Tensor& outputs);
     std::vector<double> score() const;
+    at::Tensor norm(const at::Tensor& x, const at::Tensor& weight) const;
+    void add(const at::Tensor& output);  ///< to the hidden states
 
     const ModelConfig& config_;
     const Weights& weights_;
     std::span<const PassCase> cases_;
     const PassPlan& plan_;
+    Precision precision_;
     Rotary rotary_;
     Attention attention_;
     Recorder recorder_;

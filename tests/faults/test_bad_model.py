@@ -88,6 +88,18 @@ def test_wrong_dtype(inputs, ranks, dtype):
     refused(inputs.write().folder, ranks, 65, f"model/{SECOND}: {DOWN}: dtype {dtype} is not supported, expected BF16, F16 or F32")
 
 
+@pytest.mark.parametrize("precision", ["split", "fast", "parity"])
+def test_a_matrix_that_is_no_bf16_where_it_must_be(inputs, ranks, precision):
+    inputs.change(DOWN, lambda values: values, "F16")
+    refused(inputs.write().folder, ranks, 65, f"model/{SECOND}: {DOWN}: F16, but the precisions split, fast and parity need a model in BF16",
+            arguments=("trace", "trace.ini", f"--model.precision={precision}"))
+
+
+def test_a_norm_may_have_any_type(inputs):
+    inputs.change(NORM, lambda values: values, "F32")
+    assert run(inputs.write().folder, "trace", "trace.ini", "--model.precision=split").returncode == 0
+
+
 def test_embedding_smaller_than_the_tokenizers_ids(inputs, ranks):
     """The objects' ids are the last of the vocabulary."""
     rows = inputs.config["vocab_size"] = inputs.config["vocab_size"] - 4

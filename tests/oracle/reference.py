@@ -15,10 +15,11 @@ transformers.logging.disable_progress_bar()
 
 
 def load_model(folder, dtype):
-    """The checkpoint with every step spelt out (eager), in torch.float32 or torch.float64."""
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager",
+    """The checkpoint with every step spelt out (eager), in torch.float32, torch.float64 or torch.bfloat16."""
+    loaded = torch.bfloat16 if dtype == torch.bfloat16 else torch.float32  # rotary frequencies are fp32 then
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=loaded, attn_implementation="eager",
                                                  experts_implementation="eager")
-    return model.to(dtype).eval()
+    return model.to(dtype).eval() if dtype == torch.float64 else model.eval()
 
 
 def moe_blocks(model):

@@ -28,6 +28,7 @@ EVERYTHING = os.environ.get("MOESWEEP_TEST_EVERYTHING") == "yes"  # all combinat
 SPLITS = [(name, precision, *split)
           for name, precision, splits in [("glm4", "fp32", ALL_SPLITS), ("qwen3", "fp32", SOME_SPLITS),
                                           ("mixtral", "fp32", SOME_SPLITS), ("qwen3", "fp64", FEW_SPLITS),
+                                          ("glm4", "split", FEW_SPLITS), ("mixtral", "parity", FEW_SPLITS),
                                           ("glm4-plain", "fp32", FEW_SPLITS), ("mixtral-top-7", "fp32", FEW_SPLITS)]
           for split in (ALL_SPLITS if EVERYTHING else splits)]
 

@@ -1,4 +1,4 @@
-// Test tool: all_logits MODEL fp32|fp64 ID... > a line of vocab_size logits for each position of a clean run.
+// Test tool: all_logits MODEL fp32|fp64|split ID... > a line of vocab_size logits for each position of a clean run.
 // The run is laid out as in the layer pass: all positions but the last are context, the last one is a row.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -17,42 +17,49 @@ using namespace moesweep;
 
 namespace {
 
-at::Tensor attend(const ModelConfig& m, const LayerWeights& layer, const Rotary& rotary, const Attention& attention,
+at::Tensor norm(const Weights& weights, const at::Tensor& x, const at::Tensor& weight) {
+    return rms_norm(x, weight, weights.config().rms_norm_eps, weights.precision());
+}
+
+at::Tensor attend(const Weights& weights, const LayerWeights& layer, const Rotary& rotary, const Attention& attention,
                   const at::Tensor& hidden) {
+    const ModelConfig& m = weights.config();
+    const Precision precision = weights.precision();
     const std::int64_t T = hidden.size(0), H = m.num_attention_heads, Hkv = m.num_key_value_heads, Dh = m.head_dim;
-    const at::Tensor qkv = project(rms_norm(hidden, layer.input_norm, m.rms_norm_eps), layer.qkv, layer.qkv_bias);
+    const at::Tensor qkv = project(norm(weights, hidden, layer.input_norm), layer.qkv, layer.qkv_bias, precision);
     const auto parts = qkv.view({T, H + 2 * Hkv, Dh}).split_with_sizes({H, Hkv, Hkv}, 1);
     const at::Tensor positions = at::arange(T, at::kLong);
-    const auto place = [&](const at::Tensor& x, const at::Tensor& norm) {
-        return rotary.rotate(m.qk_norm ? rms_norm(x, norm, m.rms_norm_eps) : x, positions);
+    const auto place = [&](const at::Tensor& x, const at::Tensor& weight) {
+        return rotary.rotate(m.qk_norm ? norm(weights, x, weight) : x, positions);
     };
     const at::Tensor mixed =
         attention(place(parts[0], layer.q_norm), place(parts[1], layer.k_norm), parts[2].contiguous(), true);
-    return project(mixed, layer.output, layer.output_bias);
+    return project(mixed, layer.output, layer.output_bias, precision);
 }
 
-at::Tensor feed(const ModelConfig& m, const LayerWeights& layer, const at::Tensor& hidden) {
-    const at::Tensor x = rms_norm(hidden, layer.post_attention_norm, m.rms_norm_eps);
-    if (layer.dense) return feed_forward(*layer.dense, x);
-    return combine(*layer.moe, contributions(*layer.moe, route(*layer.moe, m, x), x), x);
+at::Tensor feed(const Weights& weights, const LayerWeights& layer, const at::Tensor& hidden) {
+    const at::Tensor x = norm(weights, hidden, layer.post_attention_norm);
+    if (layer.dense) return feed_forward(*layer.dense, x, weights.precision());
+    const Routing routing = route(*layer.moe, weights.config(), x);
+    return combine(*layer.moe, routing, contributions(*layer.moe, routing, x), x);
 }
 
 /// [T, V]
 at::Tensor all_logits(const ModelConfig& m, const Weights& weights, const std::vector<std::int32_t>& ids) {
     const auto T = static_cast<std::int64_t>(ids.size());
-    const Rotary rotary(m, T, weights.dtype());
-    Attention attention(m, {{0, T - 1}}, weights.dtype());
+    const Rotary rotary(m, T, weights.precision());
+    Attention attention(m, {{0, T - 1}}, weights.precision());
     attention.add_rows(std::vector<std::int64_t>{0});
 
     at::Tensor hidden = weights.embed(ids);
     for (std::int64_t l = 0; l < m.num_hidden_layers; ++l) {
         const LayerWeights layer = weights.layer(l);
-        hidden = hidden + attend(m, layer, rotary, attention, hidden);
-        hidden = hidden + feed(m, layer, hidden);
+        hidden = hidden + attend(weights, layer, rotary, attention, hidden);
+        hidden = hidden + feed(weights, layer, hidden);
     }
     std::vector<std::int32_t> vocabulary(static_cast<std::size_t>(m.vocab_size));
     std::iota(vocabulary.begin(), vocabulary.end(), 0);
-    return project(rms_norm(hidden, weights.final_norm(), m.rms_norm_eps), weights.head(vocabulary));
+    return project(norm(weights, hidden, weights.final_norm()), weights.head(vocabulary), {}, weights.precision());
 }
 
 std::int32_t parse_id(std::string_view text) {
@@ -65,14 +72,18 @@ std::int32_t parse_id(std::string_view text) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-    if (argc < 4) fail(Exit::usage, "usage: all_logits MODEL fp32|fp64 ID...");
+    if (argc < 4) fail(Exit::usage, "usage: all_logits MODEL fp32|fp64|split ID...");
     std::vector<std::int32_t> ids;
     for (int i = 3; i < argc; ++i) ids.push_back(parse_id(argv[i]));
 
     at::set_num_threads(1);
     const c10::InferenceMode no_autograd;
     const ModelConfig model = read_model_config(argv[1]);
-    const Weights weights(argv[1], model, std::string_view(argv[2]) == "fp64" ? Precision::fp64 : Precision::fp32);
+    const std::string_view precision = argv[2];
+    const Weights weights(argv[1], model,
+                          precision == "fp64"    ? Precision::fp64
+                          : precision == "split" ? Precision::split
+                                                 : Precision::fp32);
     const at::Tensor logits = all_logits(model, weights, ids).to(at::kDouble).contiguous();
     const double* line = logits.data_ptr<double>();
     for (std::int64_t t = 0; t < logits.size(0); ++t, line += logits.size(1))

@@ -9,6 +9,7 @@ void describe_qwen3_moe(const ConfigReader& json, ModelConfig& config) {
     if (json.get_or("use_sliding_window", false)) config.sliding_window = json.positive("sliding_window");
     config.num_experts = json.positive(json.has("num_experts") ? "num_experts" : "num_local_experts", most_experts);
     config.moe_intermediate_size = json.positive("moe_intermediate_size");
+    config.weights_in_model_dtype = true;
     config.norm_topk_prob = json.get_or("norm_topk_prob", false);
 
     const std::int64_t step = json.positive_or("decoder_sparse_step", 1);
