@@ -15,7 +15,7 @@ export MOESWEEP_RUN=$MOESWEEP_BUILD/paper-demo   # the whole study on the demo, 
 rm -rf "$MOESWEEP_RUN"
 "$MOESWEEP_BUILD/moesweep" trace configs/paper-demo.ini --run.out="$MOESWEEP_RUN" || failed=1
 .venv/bin/ctest --preset "$preset" || failed=1
-interruptions=(tests/faults/test_{failing_io,folder_checks}.py)   # the others by hand: tests/README.md
+interruptions=(tests/faults/test_{kill_harness,kill_points,stops,failing_io,folder_checks}.py)
 .venv/bin/pytest -q "${interruptions[@]}" >"$MOESWEEP_BUILD/interruptions.log" 2>&1 &   # beside the others: each has a core
 interrupted=$!
 .venv/bin/pytest tests/oracle -q || failed=1
