@@ -22,7 +22,8 @@ struct Context {
 class Attention {
   public:
     /// `contexts`, one per run, fill rows [0, contexts_end) of the hidden states without a hole.
-    Attention(const ModelConfig& config, std::vector<Context> contexts, Precision precision);
+    Attention(const ModelConfig& config, std::vector<Context> contexts, Precision precision,
+              c10::Device device = at::kCPU);
 
     /// Appends a row of each given run after those that are there.
     void add_rows(std::span<const std::int64_t> runs);
@@ -48,6 +49,7 @@ class Attention {
         at::Tensor tile_rows;  ///< [tiles x rows of a tile] rows of the hidden states, the last one repeated as padding
         at::Tensor row_valid, row_home;
     };
+    at::Tensor indices(const std::vector<std::int64_t>& values) const;
     /// Rows ordered by run and cut into tiles.
     void tile_rows(Group& group) const;
     /// keys, values: the group's padded contexts [runs, Hkv, width, Dh]. Results go to their rows of `out`.
@@ -60,6 +62,7 @@ class Attention {
 
     std::int64_t heads_, kv_heads_, head_dim_;
     Precision precision_;
+    c10::Device device_;
     std::int64_t contexts_end_ = 0;
     std::vector<Group> groups_;
     std::vector<std::int64_t> row_run_;

@@ -34,7 +34,7 @@ at::Tensor feed_forward(const Mlp& mlp, const at::Tensor& x, Precision precision
 struct Rotary {
     at::Tensor cos, sin;
     Precision precision;
-    Rotary(const ModelConfig& config, std::int64_t length, Precision precision);
+    Rotary(const ModelConfig& config, std::int64_t length, Precision precision, c10::Device device = at::kCPU);
     /// Rotates the leading rotary_dim of every head of x [N, heads, Dh] by its row's position [N].
     at::Tensor rotate(const at::Tensor& x, const at::Tensor& positions) const;
 };

@@ -2,6 +2,7 @@
 // here alone: a pass asks a LayerSource for its layers in order, whether they lie in memory or come from the disk.
 #pragma once
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -51,9 +52,10 @@ struct LayerWeights {
 /// matrices in bf16 need them stored so.
 class Weights {
   public:
-    Weights(const std::filesystem::path& model_folder, const ModelConfig& config, Precision precision);
+    Weights(const std::filesystem::path& model_folder, const ModelConfig& config, Precision precision,
+            c10::Device device = at::kCPU);
 
-    /// A layer with the experts of a share.
+    /// A layer with the experts of a share, on the CPU.
     LayerWeights layer(std::int64_t index, ExpertShare share) const;
     LayerWeights layer(std::int64_t index) const { return layer(index, {0, config_.num_experts}); }
     at::Tensor final_norm() const;  ///< [D]
@@ -70,6 +72,8 @@ class Weights {
     double embedding_std() const { return embedding_std(embedding_sums(0, embedding_blocks())); }
 
     Precision precision() const { return precision_; }
+    c10::Device device() const { return device_; }  ///< of all tensors but those of layer()
+    at::TensorOptions options() const { return at::TensorOptions(dtype()).device(device_); }  ///< of activations
     at::ScalarType dtype() const;         ///< of activations, norms, biases and routers: fp32 or fp64
     at::ScalarType matrix_dtype() const;  ///< of the matrices: the same or bf16
     const ModelConfig& config() const { return config_; }
@@ -82,14 +86,16 @@ class Weights {
   private:
     ModelConfig config_;
     Precision precision_;
+    c10::Device device_;
     Checkpoint checkpoint_;
 };
 
-/// Supplies the layers of pass after pass.
+/// Supplies the layers of pass after pass, on the device of the weights.
 ///   resident: all layers are read once, by the constructor.
 ///   streamed: while layer l is in use a thread reads layer l + 1 into the other of two buffers, which are all the memory it
 ///     takes (2 x the largest layer in the run's precision, and a piece of the file); what has been read is dropped from
 ///     the page cache, so that the cache is not what holds the model. Layer 0 of the next pass is read when it is asked for.
+/// Off the CPU, layers are read into two more buffers of the host, whence they are copied while the device computes.
 class LayerSource {
   public:
     LayerSource(const Weights& weights, ExpertShare share, bool streamed);
@@ -103,9 +109,10 @@ class LayerSource {
 
     ExpertShare share() const;
     bool streamed() const;
-    std::int64_t memory_bytes() const;  ///< that the weights take, buffers included
-    std::int64_t bytes_read() const;    ///< of the checkpoint so far
-    double seconds_waited() const;      ///< by layer() for the reader
+    std::int64_t memory_bytes()
+        const;                        ///< that the weights take where they compute, on the CPU with the reader's buffer
+    std::int64_t bytes_read() const;  ///< of the checkpoint so far
+    double seconds_waited() const;    ///< by layer() for the reader
 
   private:
     struct State;

@@ -15,10 +15,6 @@ constexpr std::int64_t width_step = 16;  // contexts are padded to a multiple of
 constexpr std::int64_t tile = 16;        // rows of one run that share a product
 constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 
-at::Tensor indices(const std::vector<std::int64_t>& values) {
-    return at::tensor(values, at::kLong);
-}
-
 /// [n, width, Hkv, Dh] of the group's contexts as [n, Hkv, width, Dh].
 at::Tensor gather(const at::Tensor& x, const at::Tensor& tokens, std::int64_t width) {
     return x.index_select(0, tokens).view({-1, width, x.size(1), x.size(2)}).transpose(1, 2).contiguous();
@@ -26,11 +22,12 @@ at::Tensor gather(const at::Tensor& x, const at::Tensor& tokens, std::int64_t wi
 
 }  // namespace
 
-Attention::Attention(const ModelConfig& config, std::vector<Context> contexts, Precision precision)
+Attention::Attention(const ModelConfig& config, std::vector<Context> contexts, Precision precision, c10::Device device)
     : heads_(config.num_attention_heads),
       kv_heads_(config.num_key_value_heads),
       head_dim_(config.head_dim),
-      precision_(precision) {
+      precision_(precision),
+      device_(device) {
     const at::ScalarType dtype = precision == Precision::fp64 ? at::kDouble : at::kFloat;
     std::map<std::int64_t, Group> by_width;
     for (std::size_t run = 0; run < contexts.size(); ++run) {
@@ -54,11 +51,16 @@ Attention::Attention(const ModelConfig& config, std::vector<Context> contexts, P
                 tokens.push_back(t < length ? begin + t : 0);
             }
         }
+        group.mask = group.mask.to(device);
         group.tokens = indices(tokens);
         group.valid = indices(valid);
         group.home = indices(home);
         groups_.push_back(std::move(group));
     }
+}
+
+at::Tensor Attention::indices(const std::vector<std::int64_t>& values) const {
+    return at::tensor(values, at::kLong).to(device_);
 }
 
 void Attention::add_rows(std::span<const std::int64_t> runs) {

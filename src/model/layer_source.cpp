@@ -6,38 +6,56 @@
 #include <limits>
 
 #include "layer_reader.h"
+#include "upload.h"
 
 namespace moesweep {
 
 /// Layer l lies in memory[l] if resident. Streamed, the layers take turns in memory[l % 2]: the next one never lies where
-/// the one in use does.
+/// the one in use does. Off the CPU layer l is read into staging[l % 2] and uploads[l % 2] copies it to its memory.
 struct LayerSource::State {
     ExpertShare share;
     bool streamed;
     LayerReader reader;
     std::int64_t memory_bytes = 0;
     double seconds_waited = 0;
-    std::vector<at::Tensor> memory;
+    std::vector<at::Tensor> memory, staging;
     std::vector<LayerPlan> plans;
+    std::vector<Upload> uploads;  // none on the CPU
 
     static constexpr std::int64_t none = -1;
     std::int64_t ahead = none;  // the layer that the thread reads or has read
     std::stop_source stop;
-    std::future<void> reading;  // last of all: its destructor waits for the thread, which uses the others
+    std::future<void> reading;
 
     State(ExpertShare share_, bool streamed_) : share(share_), streamed(streamed_), reader(streamed_) {}
-    ~State() { stop.request_stop(); }
+    ~State() {
+        stop.request_stop();
+        if (reading.valid()) reading.wait();
+        for (Upload& upload : uploads) upload.finish();  // its memory goes away
+    }
 
     const at::Tensor& memory_of(std::int64_t layer) const {
         return memory[static_cast<std::size_t>(layer) % memory.size()];
     }
     const LayerPlan& plan_of(std::int64_t layer) const { return plans[static_cast<std::size_t>(layer)]; }
+    Upload& upload_of(std::int64_t layer) { return uploads[static_cast<std::size_t>(layer) % uploads.size()]; }
 
+    /// Puts a layer into its memory, or has it on the way there.
+    void read(std::int64_t layer, const std::stop_token& token = {}) {
+        if (uploads.empty()) return reader.read(plan_of(layer), memory_of(layer), token);
+        const at::Tensor& host = staging[static_cast<std::size_t>(layer) % staging.size()];
+        upload_of(layer).finish();
+        reader.read(plan_of(layer), host, token);
+        if (token.stop_requested()) return;
+        const std::int64_t bytes = plan_of(layer).bytes;
+        upload_of(layer).start(host.narrow(0, 0, bytes), memory_of(layer).narrow(0, 0, bytes));
+    }
+
+    /// The computing thread has done with the layer before, which the next but one will replace.
     void start(std::int64_t layer) {
+        if (!uploads.empty()) upload_of(layer).release();
         stop = std::stop_source();
-        reading = std::async(std::launch::async, [this, layer, token = stop.get_token()] {
-            reader.read(plan_of(layer), memory_of(layer), token);
-        });
+        reading = std::async(std::launch::async, [this, layer, token = stop.get_token()] { read(layer, token); });
         ahead = layer;
     }
 
@@ -66,14 +84,23 @@ LayerSource::LayerSource(const Weights& weights, ExpertShare share, bool streame
     std::vector<std::int64_t> sizes;
     for (std::int64_t l = 0; l < layers; ++l) sizes.push_back(plan_layer(weights, l, share).bytes);
     if (streamed) sizes.assign(2, *std::ranges::max_element(sizes));
+    const bool on_cpu = weights.device().is_cpu();
     for (const std::int64_t bytes : sizes) {
-        s.memory.push_back(map_memory(bytes));
+        s.memory.push_back(on_cpu ? map_memory(bytes)
+                                  : at::empty({bytes}, at::TensorOptions(at::kByte).device(weights.device())));
         s.memory_bytes += bytes;
     }
+    for (int i = 0; i < 2 && !on_cpu; ++i) {
+        s.staging.push_back(staging_memory(*std::ranges::max_element(sizes), weights.device()));
+        s.uploads.emplace_back(weights.device());
+    }
     for (std::int64_t l = 0; l < layers; ++l) s.plans.push_back(plan_layer(weights, l, share, s.memory_of(l)));
-    if (streamed) s.memory_bytes += s.reader.memory_bytes();
-    if (!streamed)
-        for (std::int64_t l = 0; l < layers; ++l) s.reader.read(s.plan_of(l), s.memory_of(l));
+    if (streamed && on_cpu) s.memory_bytes += s.reader.memory_bytes();
+    if (streamed) return;
+    for (std::int64_t l = 0; l < layers; ++l) s.read(l);
+    for (Upload& upload : s.uploads) upload.finish();
+    s.uploads.clear();
+    s.staging.clear();
 }
 
 LayerSource::~LayerSource() = default;
@@ -89,6 +116,7 @@ const LayerWeights& LayerSource::layer(std::int64_t index) {
         }
         s.finish();
         if (index + 1 < layers) s.start(index + 1);
+        if (!s.uploads.empty()) s.upload_of(index).wait();
     }
     return s.plan_of(index).weights;
 }

@@ -80,7 +80,8 @@ at::Tensor feed_forward(const Mlp& mlp, const at::Tensor& x, Precision precision
     return feed_forward_tiles(mlp, pad_rows(x), precision).narrow(0, 0, x.size(0));
 }
 
-Rotary::Rotary(const ModelConfig& config, std::int64_t length, Precision precision_) : precision(precision_) {
+Rotary::Rotary(const ModelConfig& config, std::int64_t length, Precision precision_, c10::Device device)
+    : precision(precision_) {
     // Element by element: a table's entry must not depend on the table's length (see route).
     const std::int64_t half = config.rotary_dim / 2;
     const at::Tensor cosines = at::empty({length, half}, at::kDouble), sines = at::empty_like(cosines);
@@ -92,8 +93,8 @@ Rotary::Rotary(const ModelConfig& config, std::int64_t length, Precision precisi
         }
     }
     const at::ScalarType dtype = precision == Precision::fp64 ? at::kDouble : at::kFloat;
-    cos = held(cosines.to(dtype), precision);
-    sin = held(sines.to(dtype), precision);
+    cos = held(cosines.to(dtype), precision).to(device);
+    sin = held(sines.to(dtype), precision).to(device);
 }
 
 at::Tensor Rotary::rotate(const at::Tensor& x, const at::Tensor& positions) const {

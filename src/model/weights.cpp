@@ -45,8 +45,9 @@ ExpertShare expert_share(std::int64_t experts, std::int64_t rank, std::int64_t r
     return {experts * rank / ranks, experts * (rank + 1) / ranks};
 }
 
-Weights::Weights(const std::filesystem::path& model_folder, const ModelConfig& config, Precision precision)
-    : config_(config), precision_(precision), checkpoint_(model_folder) {
+Weights::Weights(const std::filesystem::path& model_folder, const ModelConfig& config, Precision precision,
+                 c10::Device device)
+    : config_(config), precision_(precision), device_(device), checkpoint_(model_folder) {
     for (const auto& tensor : expected_tensors(config)) checkpoint_.get(tensor.name, tensor.shape);
     for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) plan_layer(*this, l, {0, config.num_experts});
 }
@@ -67,15 +68,16 @@ LayerWeights Weights::layer(std::int64_t index, ExpertShare share) const {
 }
 
 at::Tensor Weights::final_norm() const {
-    return read_rows(checkpoint_, "model.norm.weight", std::array{0}, dtype())[0];
+    return read_rows(checkpoint_, "model.norm.weight", std::array{0}, dtype())[0].to(device_);
 }
 
 at::Tensor Weights::embed(std::span<const std::int32_t> ids) const {
-    return read_rows(checkpoint_, embedding_name, ids, dtype());
+    return read_rows(checkpoint_, embedding_name, ids, dtype()).to(device_);
 }
 
 at::Tensor Weights::head(std::span<const std::int32_t> ids) const {
-    return read_rows(checkpoint_, config_.tie_word_embeddings ? embedding_name : "lm_head.weight", ids, dtype());
+    return read_rows(checkpoint_, config_.tie_word_embeddings ? embedding_name : "lm_head.weight", ids, dtype())
+        .to(device_);
 }
 
 std::int64_t Weights::embedding_blocks() const {

@@ -33,7 +33,7 @@ ExpertPatches expert_patches(const Site& site) {
             place.push_back(all.place(expert));
             active[static_cast<std::size_t>(place.back())] = true;
         }
-        return at::tensor(place, at::kLong);
+        return at::tensor(place, at::kLong).to(site.clean_output.device());
     };
     const auto D = site.clean_output.size(0), n = static_cast<std::int64_t>(all.experts.size());
     const at::Tensor clean = at::zeros({n, D}, site.clean_output.options()), noised = at::zeros_like(clean);

@@ -35,10 +35,10 @@ MicroBatch::MicroBatch(const Weights& weights, std::span<const PassCase> cases, 
       cases_(cases),
       plan_(plan),
       precision_(weights.precision()),
-      rotary_(config_, longest(cases), precision_),
-      attention_(config_, contexts(cases), precision_),
+      rotary_(config_, longest(cases), precision_, weights.device()),
+      attention_(config_, contexts(cases), precision_, weights.device()),
       recorder_(config_, cases, plan),
-      hidden_(at::empty({0, config_.hidden_size}, weights.dtype())) {
+      hidden_(at::empty({0, config_.hidden_size}, weights.options())) {
     if (!cases.empty()) embed();
 }
 
@@ -50,7 +50,7 @@ void MicroBatch::embed() {
         const at::Tensor clean = weights_.embed(c.facts->tokens), noised = clean.clone();
         const at::Tensor subject =
             noised.narrow(0, c.facts->subject_begin, c.facts->subject_end - c.facts->subject_begin);
-        subject.copy_(held(subject + held(c.noise.to(clean.scalar_type()), precision_), precision_));
+        subject.copy_(held(subject + held(c.noise.to(clean.options()), precision_), precision_));
         for (const auto& run : {clean, noised}) {
             const std::int64_t context = length(c) - 1;
             parts.push_back(run.narrow(0, 0, context));
@@ -62,7 +62,7 @@ void MicroBatch::embed() {
     for (const auto run : runs) positions.push_back(length(cases_[static_cast<std::size_t>(run / 2)]) - 1);
     parts.insert(parts.end(), last_rows.begin(), last_rows.end());
     hidden_ = at::cat(parts);
-    positions_ = at::tensor(positions, at::kLong);
+    positions_ = at::tensor(positions, at::kLong).to(weights_.device());
     attention_.add_rows(runs);
     first_row_ = attention_.contexts_end();
     base_rows_ = static_cast<std::int64_t>(runs.size());
@@ -147,7 +147,7 @@ at::Tensor MicroBatch::patched_rows(std::int64_t l, const at::Tensor& base_exper
     }
     if (rows.empty()) return {};
     attention_.add_rows(runs);
-    positions_ = at::cat({positions_, at::tensor(positions, at::kLong)});
+    positions_ = at::cat({positions_, at::tensor(positions, at::kLong).to(weights_.device())});
     return at::cat(rows);
 }
 
@@ -160,7 +160,7 @@ std::vector<double> MicroBatch::score() const {
     }
     const at::Tensor contrast = weights_.head(true_ids).to(at::kDouble) - weights_.head(foil_ids).to(at::kDouble);
     const at::Tensor final_norm = weights_.final_norm();
-    const at::Tensor row_case = at::floor_divide(at::tensor(attention_.row_runs(), at::kLong), 2);
+    const at::Tensor row_case = at::floor_divide(at::tensor(attention_.row_runs(), at::kLong), 2).to(weights_.device());
 
     std::vector<double> deltas;
     for (std::int64_t row = 0; row < hidden_.size(0); row += score_rows) {
