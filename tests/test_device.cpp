@@ -1,0 +1,50 @@
+// The choice of a rank's device, for ranks that see GPUs as the test says.
+#include "catch_beside_torch.h"
+#include "moesweep/device.h"
+#include "mpi_world.h"
+
+using namespace moesweep;
+
+namespace {
+
+std::string refusal(RunDevice wish, std::optional<int> gpus) {
+    try {
+        device_of_rank(wish, gpus, world());
+    } catch (const SharedError& error) {
+        CHECK(error.code() == Exit::usage);
+        return error.what();
+    }
+    return "";
+}
+
+}  // namespace
+
+TEST_CASE("the ranks of a node take its GPUs in turn", "[device]") {
+    for (const auto wish : {RunDevice::automatic, RunDevice::cuda})
+        for (const int gpus : {1, 2, 3, 8}) {
+            const c10::Device device = device_of_rank(wish, gpus, world());
+            CHECK(device.is_cuda());
+            CHECK(int{device.index()} == world().rank() % gpus);  // all ranks of this test share a node
+        }
+}
+
+TEST_CASE("auto is the CPU for all if one rank has no GPU", "[device]") {
+    CHECK(device_of_rank(RunDevice::automatic, std::nullopt, world()).is_cpu());
+    CHECK(device_of_rank(RunDevice::automatic, 0, world()).is_cpu());
+    const bool last = world().rank() == world().size() - 1;
+    CHECK(device_of_rank(RunDevice::automatic, last ? 0 : 2, world()).is_cpu());
+    CHECK(device_of_rank(RunDevice::cpu, 2, world()).is_cpu());
+}
+
+TEST_CASE("cuda without a GPU is refused by name", "[device]") {
+    CHECK(refusal(RunDevice::cuda, std::nullopt) ==
+          "run.device: cuda, but this program was built without CUDA (preset cuda)");
+    const int last = world().size() - 1;
+    CHECK(refusal(RunDevice::cuda, world().rank() == last ? 0 : 1) ==
+          fmt::format("run.device: cuda, but rank {} sees no GPU", last));
+}
+
+TEST_CASE("the device that is chosen is there", "[device]") {
+    CHECK(choose_device(RunDevice::cpu, world()).is_cpu());
+    CHECK(choose_device(RunDevice::automatic, world()).is_cuda() == (visible_gpus().value_or(0) > 0));
+}
