@@ -19,8 +19,8 @@ target_include_directories(moesweep_hdf5 SYSTEM INTERFACE ${HDF5_C_INCLUDE_DIRS}
 target_compile_definitions(moesweep_hdf5 INTERFACE ${HDF5_C_DEFINITIONS})
 target_link_libraries(moesweep_hdf5 INTERFACE ${HDF5_C_LIBRARIES})
 
-# libtorch on the CPU: the two libraries and the headers, straight from the wheel. Its own CMake package would ask
-# for a CUDA toolkit because the wheel is a CUDA build.
+# libtorch: the libraries and the headers, straight from the wheel. Its own CMake package would ask for a CUDA toolkit on the
+# CPU, too, because the wheel is a CUDA build.
 find_path(TORCH_ROOT NAMES lib/libtorch_cpu.so
           PATHS ${MOESWEEP_VENV}/lib/python3.14/site-packages/torch ${MOESWEEP_VENV}/lib/python3.13/site-packages/torch
                 ${MOESWEEP_VENV}/lib/python3.12/site-packages/torch ${MOESWEEP_VENV}/lib/python3.11/site-packages/torch
@@ -37,3 +37,11 @@ set_target_properties(moesweep_torch PROPERTIES IMPORTED_LOCATION ${TORCH_ROOT}/
                       INTERFACE_SYSTEM_INCLUDE_DIRECTORIES ${TORCH_ROOT}/include
                       INTERFACE_COMPILE_DEFINITIONS _GLIBCXX_USE_CXX11_ABI=1)
 target_link_libraries(moesweep_torch INTERFACE moesweep_c10)
+
+# For the preset cuda, and for tests of the calls of NCCL, which need no more than its header and CUDA's.
+file(GLOB wheels ${TORCH_ROOT}/../nvidia/cu*/include)
+find_path(NCCL_INCLUDE_DIR nccl.h HINTS /usr/local/cuda/include ${TORCH_ROOT}/../nvidia/nccl/include)
+find_path(CUDA_RUNTIME_INCLUDE_DIR cuda_runtime.h HINTS /usr/local/cuda/include ${wheels})
+if(MOESWEEP_CUDA)
+  include(Cuda)
+endif()

@@ -161,7 +161,9 @@ TEST_CASE("each word of a choice means what it says") {
     CHECK(load_config("", {"model.bos=auto"}).model.bos == Bos::automatic);
     CHECK(load_config("", {"model.bos=yes"}).model.bos == Bos::yes);
     CHECK(load_config("", {"store.vectors=outputs"}).store.vectors == Vectors::outputs);
-    CHECK(load_config("", {"run.device=cpu"}).run.device == "cpu");
+    CHECK(load_config("", {"run.device=auto"}).run.device == RunDevice::automatic);
+    CHECK(load_config("", {"run.device=cpu"}).run.device == RunDevice::cpu);
+    CHECK(load_config("", {"run.device=cuda"}).run.device == RunDevice::cuda);
     CHECK_FALSE(load_config("", {"sweep.subsets=none"}).sweep.subsets);
     CHECK(load_config("", {"sweep.subset_layers=selected"}).sweep.subset_layers == "selected");
     CHECK(load_config("", {"sweep.subset_layers=all"}).sweep.subset_layers == "all");

@@ -61,7 +61,7 @@ TEST_CASE("a value of the wrong type or out of range is refused with what was ex
         {"model.precision=bf16", "fp32 | fp64 | split | fast | parity"},
         {"model.bos=true", "auto | yes | no"},
         {"run.log=1", "no | yes"},
-        {"run.device=cuda", "cpu"},
+        {"run.device=gpu", "auto | cpu | cuda"},
         {"cases.object_token=leading_space", "leading-space | bare-or-space"},
         {"sweep.coalitions=all", "none | clean | union | clean,union"},
         {"sweep.layers=", "all, or layers such as 0-3,7"},

@@ -1,62 +1,50 @@
-// The pass on a device: no tensor is left behind on the CPU, and layers are there when they are needed and not before they may
-// be replaced. The device is a stand-in (device/stand_in_device.h), so this says nothing of a GPU's numbers.
-#include "device/stand_in_device.h"
-#include "pass_fixture.h"
+// The choice of a rank's device, for ranks that see GPUs as the test says.
+#include "catch_beside_torch.h"
+#include "moesweep/device.h"
+#include "mpi_world.h"
 
 using namespace moesweep;
 
 namespace {
 
-/// The cases of a fixture on the stand-in.
-PassResult on_the_device(const Fixture& f, Precision precision, bool streamed, const PassPlan& plan) {
-    const Weights weights(f.scratch.folder(), f.model.config, precision, stand_in_device);
-    LayerSource layers(weights, {0, f.model.config.num_experts}, streamed);
-    run_pass({weights, layers, f.alone}, std::span(f.pass_cases).first(1),
-             plan);  // a second pass finds the layers' memory used
-    return run_pass({weights, layers, f.alone}, f.pass_cases, plan).value();
-}
-
-template <class Table>
-void require_same_table(const Table& got, const Table& expected) {
-    std::vector<std::string> different;
-    columns(got, [&](const ColumnInfo& info, const auto& column, int) {
-        bool same = false;
-        columns(expected, [&](const ColumnInfo& other, const auto& wanted, int) {
-            if constexpr (std::is_same_v<decltype(column), decltype(wanted)>)
-                if (std::string(info.name) == other.name) same = column == wanted;
-        });
-        if (!same) different.push_back(info.name);
-    });
-    CHECK(different == std::vector<std::string>{});
+std::string refusal(RunDevice wish, std::optional<int> gpus) {
+    try {
+        device_of_rank(wish, gpus, world());
+    } catch (const SharedError& error) {
+        CHECK(error.code() == Exit::usage);
+        return error.what();
+    }
+    return "";
 }
 
 }  // namespace
 
-TEST_CASE("a pass on a device has the numbers of the CPU", "[device]") {
-    const std::string family = GENERATE("qwen3_moe", "mixtral", "glm4_moe");
-    const auto precision = GENERATE(Precision::fp32, Precision::fp64, Precision::split, Precision::parity);
-    const bool streamed = GENERATE(false, true);
-    INFO(family);
-    Fixture f(tiny_config(family), precision, 7);
-    f.plan.vectors = Vectors::patches;
-    f.plan.micro_batches = 2;
-    for (auto& site : f.plan.sites)
-        if (site.any()) site.subsets = site.equal_norm = true;
-    for (auto& c : f.pass_cases) c.pair = std::array<std::int32_t, 2>{0, 1};
-    const PassResult expected = f.run(f.pass_cases);
-    const long before = operations_on_the_stand_in();
-    const PassResult got = on_the_device(f, precision, streamed, f.plan);
-    CHECK(operations_on_the_stand_in() > before + 1000);
-    CHECK(got.delta_clean == expected.delta_clean);
-    CHECK(got.delta_noised == expected.delta_noised);
-    require_same_table(got.tables.rows, expected.tables.rows);
-    require_same_table(got.tables.routing, expected.tables.routing);
-    CHECK(got.tables.vectors[0].values == expected.tables.vectors[0].values);
+TEST_CASE("the ranks of a node take its GPUs in turn", "[device]") {
+    for (const auto wish : {RunDevice::automatic, RunDevice::cuda})
+        for (const int gpus : {1, 2, 3, 8}) {
+            const c10::Device device = device_of_rank(wish, gpus, world());
+            CHECK(device.is_cuda());
+            CHECK(int{device.index()} == world().rank() % gpus);  // all ranks of this test share a node
+        }
 }
 
-TEST_CASE("the stand-in refuses what a GPU would", "[device]") {
-    const at::Tensor there = at::ones({3}).to(stand_in_device), here = at::ones({3});
-    CHECK((there + there).cpu().sum().item<float>() == 6);
-    CHECK_THROWS(there + here);
-    CHECK_THROWS(there.index_select(0, at::tensor({0, 1}, at::kLong)));
+TEST_CASE("auto is the CPU for all if one rank has no GPU", "[device]") {
+    CHECK(device_of_rank(RunDevice::automatic, std::nullopt, world()).is_cpu());
+    CHECK(device_of_rank(RunDevice::automatic, 0, world()).is_cpu());
+    const bool last = world().rank() == world().size() - 1;
+    CHECK(device_of_rank(RunDevice::automatic, last ? 0 : 2, world()).is_cpu());
+    CHECK(device_of_rank(RunDevice::cpu, 2, world()).is_cpu());
+}
+
+TEST_CASE("cuda without a GPU is refused by name", "[device]") {
+    CHECK(refusal(RunDevice::cuda, std::nullopt) ==
+          "run.device: cuda, but this program was built without CUDA (preset cuda)");
+    const int last = world().size() - 1;
+    CHECK(refusal(RunDevice::cuda, world().rank() == last ? 0 : 1) ==
+          fmt::format("run.device: cuda, but rank {} sees no GPU", last));
+}
+
+TEST_CASE("the device that is chosen is there", "[device]") {
+    CHECK(choose_device(RunDevice::cpu, world()).is_cpu());
+    CHECK(choose_device(RunDevice::automatic, world()).is_cuda() == (visible_gpus().value_or(0) > 0));
 }

@@ -1,13 +1,10 @@
 // The watchdog of a rank by itself: who moves is left alone, who does not is ended with one line.
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <array>
 #include <chrono>
 #include <string>
 #include <thread>
 
 #include "catch_beside_torch.h"
+#include "in_a_process.h"
 #include "moesweep/watchdog.h"
 
 using namespace moesweep;
@@ -16,33 +13,6 @@ namespace {
 
 void sleep_seconds(double seconds) {
     std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
-}
-
-struct Outcome {
-    int status = 0;  ///< of the process, as waitpid has it
-    std::string said;
-};
-
-/// Runs `work` in a process of its own and gathers what it says on stderr.
-template <class Work>
-Outcome in_a_process(Work work) {
-    std::array<int, 2> pipe_ends;
-    REQUIRE(::pipe(pipe_ends.data()) == 0);
-    const pid_t child = ::fork();
-    REQUIRE(child >= 0);
-    if (child == 0) {
-        ::dup2(pipe_ends[1], STDERR_FILENO);
-        work();
-        ::_exit(0);
-    }
-    ::close(pipe_ends[1]);
-    Outcome outcome;
-    std::array<char, 256> piece;
-    for (ssize_t n; (n = ::read(pipe_ends[0], piece.data(), piece.size())) > 0;)
-        outcome.said.append(piece.data(), static_cast<std::size_t>(n));
-    ::close(pipe_ends[0]);
-    REQUIRE(::waitpid(child, &outcome.status, 0) == child);
-    return outcome;
 }
 
 }  // namespace

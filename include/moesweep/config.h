@@ -28,6 +28,8 @@ enum class WeightsMode {
     streamed
 };  ///< all layers in memory, or read layer by layer in each pass
 
+enum class RunDevice { automatic, cpu, cuda };
+
 /// The defaults are the paper's protocol. model.path, cases.path and run.out have none: they stay empty, and a command
 /// that needs one says so itself.
 struct Config {
@@ -93,7 +95,7 @@ struct Config {
     struct Run {
         std::string out;         ///< the run's folder
         std::int64_t unit = 16;  ///< cases computed and committed together
-        std::string device = "cpu";
+        RunDevice device = RunDevice::cpu;
         bool log = false;             ///< write log/rank-N.log
         double progress = 5.0;        ///< seconds between progress lines when the output is not a terminal
         std::string memory = "auto";  ///< of a rank: "1GB", "800MiB", "60%" of what it may have, or "auto" = 80%

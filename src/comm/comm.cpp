@@ -1,6 +1,9 @@
 #include "moesweep/comm.h"
 
+#include <unistd.h>
+
 #include <atomic>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -12,6 +15,7 @@ namespace moesweep {
 namespace {
 
 std::atomic<const char*> waiting_call = nullptr;
+std::atomic<int> ending = 0;  // the exit code of the process's end, once it has begun
 
 /// One number, from `root` of `comm` to all.
 std::int64_t broadcast_count(MPI_Comm comm, int root, std::int64_t count) {
@@ -44,6 +48,7 @@ int to_int(std::int64_t count) {
 Comm::Handle::~Handle() {
     // On the way out with an Error that the others may not know of: they would have to take part in what follows.
     if (comm != MPI_COMM_WORLD && std::uncaught_exceptions() > 0) return;
+    devices.reset();
     for (auto& letter : letters) MPI_Wait(&letter.request, MPI_STATUS_IGNORE);
     if (memory != MPI_WIN_NULL) MPI_Win_free(&memory);
     MPI_Comm_free(&mail);
@@ -229,7 +234,21 @@ Comm::Waiting::~Waiting() {
     waiting_call = nullptr;
 }
 
+std::optional<std::string> Comm::failure() {
+    return DeviceNetwork::failure_of_any();
+}
+
+void Comm::stay_if_ending() {
+    while (ending != 0) ::pause();
+}
+
 void Comm::abort(Exit code) const {
+    int running = 0;
+    if (!ending.compare_exchange_strong(running, static_cast<int>(code))) stay_if_ending();
+    // Even if MPI or the devices' network is what hangs.
+    std::signal(SIGALRM, [](int) { ::_exit(ending); });
+    ::alarm(5);
+    DeviceNetwork::abort_all();
     if (handle_) MPI_Abort(MPI_COMM_WORLD, static_cast<int>(code));
     std::_Exit(static_cast<int>(code));  // MPI_Abort may return
 }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "device_network.h"
 #include "moesweep/comm.h"
 
 namespace moesweep {
@@ -39,6 +40,8 @@ struct Comm::Handle {
     MPI_Comm mail = MPI_COMM_NULL;  // letters keep out of the way of everything else
     std::list<Outgoing> letters;    // not delivered yet
     MPI_Win memory = MPI_WIN_NULL;  // shared by the node
+    bool asked_for_devices = false;
+    std::unique_ptr<DeviceNetwork> devices;  // from the first exchange of their rows on; none where they share one
 };
 
 }  // namespace moesweep

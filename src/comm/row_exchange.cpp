@@ -39,15 +39,100 @@ struct Places {
 }  // namespace
 
 struct RowExchange::State {
-    at::Tensor sent, received;
-    std::optional<RowType> row;
-    std::optional<Places> from, to;  // MPI reads them until the exchange is complete
-    MPI_Request request = MPI_REQUEST_NULL;
+    virtual ~State() = default;
+    virtual at::Tensor wait() = 0;
+};
 
-    ~State() {
+namespace {
+
+/// `rows` rows of the shape and kind of those of `like`, to be received.
+at::Tensor empty_rows(const at::Tensor& like, std::int64_t rows, const at::TensorOptions& options) {
+    std::vector<std::int64_t> shape(like.sizes().begin(), like.sizes().end());
+    shape[0] = rows;
+    return at::empty(shape, options);
+}
+
+std::int64_t row_bytes(const at::Tensor& rows) {
+    const auto widths = rows.sizes().slice(1);
+    return std::accumulate(widths.begin(), widths.end(), std::int64_t{1}, std::multiplies()) *
+           static_cast<std::int64_t>(rows.element_size());
+}
+
+/// What one rank sends to itself where there is no other.
+struct OwnRows final : RowExchange::State {
+    explicit OwnRows(at::Tensor all) : rows(std::move(all)) {}
+    at::Tensor wait() override { return std::move(rows); }
+    at::Tensor rows;
+};
+
+/// Rows of the CPU, by MPI.
+struct MpiRows final : RowExchange::State {
+    MpiRows(MPI_Comm comm, const at::Tensor& rows, std::span<const std::int64_t> send_counts,
+            std::span<const std::int64_t> receive_counts, const at::TensorOptions& options)
+        : sent(rows), row(row_bytes(rows)), to(send_counts), from(receive_counts) {
+        received = empty_rows(rows, from.total, options);
+        check(MPI_Ialltoallv(sent.data_ptr(), to.counts.data(), to.offsets.data(), row.get(), received.data_ptr(),
+                             from.counts.data(), from.offsets.data(), row.get(), comm, &request),
+              "MPI_Ialltoallv");
+    }
+    ~MpiRows() override {
         if (request != MPI_REQUEST_NULL) MPI_Wait(&request, MPI_STATUS_IGNORE);  // the buffers are still being used
     }
+    at::Tensor wait() override {
+        if (request != MPI_REQUEST_NULL) wait_for("MPI_Ialltoallv", MPI_Wait, &request, MPI_STATUS_IGNORE);
+        sent.reset();
+        return std::move(received);
+    }
+
+    at::Tensor sent, received;
+    RowType row;
+    Places to, from;  // MPI reads them until the exchange is complete
+    MPI_Request request = MPI_REQUEST_NULL;
 };
+
+/// Rows of a device, by the devices' own network.
+struct DeviceRows final : RowExchange::State {
+    DeviceRows(DeviceNetwork& network, const at::Tensor& rows, std::span<const std::int64_t> send_counts,
+               std::span<const std::int64_t> receive_counts)
+        : sent(rows) {
+        const c10::DeviceGuard guard(rows.device());
+        const auto in_bytes = [row = row_bytes(rows)](std::span<const std::int64_t> counts) {
+            std::vector<std::size_t> bytes;
+            for (const auto n : counts) bytes.push_back(static_cast<std::size_t>(n * row));
+            return bytes;
+        };
+        received = empty_rows(rows, std::accumulate(receive_counts.begin(), receive_counts.end(), std::int64_t{0}),
+                              rows.options());
+        transfer = network.start({static_cast<const std::byte*>(sent.const_data_ptr()), in_bytes(send_counts)},
+                                 {static_cast<std::byte*>(received.data_ptr()), in_bytes(receive_counts)},
+                                 current_stream(rows.device()));
+    }
+    at::Tensor wait() override {
+        const c10::DeviceGuard guard(received.device());
+        transfer->wait(current_stream(received.device()));
+        sent.reset();
+        return std::move(received);
+    }
+
+    at::Tensor sent, received;
+    std::unique_ptr<DeviceNetwork::Transfer> transfer;  // goes first: it holds the stream that the memory goes back to
+};
+
+/// Rows of a device without a network of its own: through the memory of the host, pinned, and MPI.
+struct StagedRows final : RowExchange::State {
+    StagedRows(MPI_Comm comm, const at::Tensor& rows, std::span<const std::int64_t> send_counts,
+               std::span<const std::int64_t> receive_counts)
+        : device(rows.device()),
+          pinned(rows.options().device(at::kCPU).pinned_memory(true)),
+          host(comm, at::empty(rows.sizes(), pinned).copy_(rows), send_counts, receive_counts, pinned) {}
+    at::Tensor wait() override { return host.wait().to(device, /*non_blocking=*/true); }
+
+    at::Device device;
+    at::TensorOptions pinned;
+    MpiRows host;
+};
+
+}  // namespace
 
 RowExchange::RowExchange(std::unique_ptr<State> state) : state_(std::move(state)) {}
 RowExchange::RowExchange(RowExchange&&) noexcept = default;
@@ -55,32 +140,20 @@ RowExchange& RowExchange::operator=(RowExchange&&) noexcept = default;
 RowExchange::~RowExchange() = default;
 
 at::Tensor RowExchange::wait() {
-    if (state_->request != MPI_REQUEST_NULL) wait_for("MPI_Ialltoallv", MPI_Wait, &state_->request, MPI_STATUS_IGNORE);
-    state_->sent.reset();
-    return std::move(state_->received);
+    return state_->wait();
 }
 
 RowExchange Comm::exchange(const at::Tensor& rows, std::span<const std::int64_t> send_counts,
                            std::span<const std::int64_t> receive_counts) const {
-    auto state = std::make_unique<RowExchange::State>();
-    state->sent = rows.contiguous();
-    if (!handle_) {
-        state->received = state->sent;
-        return RowExchange(std::move(state));
-    }
-    std::vector<std::int64_t> shape(rows.sizes().begin(), rows.sizes().end());
-    const std::int64_t row_elements =
-        std::accumulate(shape.begin() + 1, shape.end(), std::int64_t{1}, std::multiplies());
-    state->row.emplace(row_elements * static_cast<std::int64_t>(rows.element_size()));
-    state->to.emplace(send_counts);
-    state->from.emplace(receive_counts);
-    shape[0] = state->from->total;
-    state->received = at::empty(shape, rows.options());
-    check(MPI_Ialltoallv(state->sent.data_ptr(), state->to->counts.data(), state->to->offsets.data(), state->row->get(),
-                         state->received.data_ptr(), state->from->counts.data(), state->from->offsets.data(),
-                         state->row->get(), handle_->comm, &state->request),
-          "MPI_Ialltoallv");
-    return RowExchange(std::move(state));
+    const at::Tensor sent = rows.contiguous();
+    if (!handle_) return RowExchange(std::make_unique<OwnRows>(sent));
+    if (sent.is_cpu())
+        return RowExchange(std::make_unique<MpiRows>(handle_->comm, sent, send_counts, receive_counts, sent.options()));
+    if (!handle_->asked_for_devices) handle_->devices = connect_devices(*this, sent.device());
+    handle_->asked_for_devices = true;
+    if (handle_->devices)
+        return RowExchange(std::make_unique<DeviceRows>(*handle_->devices, sent, send_counts, receive_counts));
+    return RowExchange(std::make_unique<StagedRows>(handle_->comm, sent, send_counts, receive_counts));
 }
 
 }  // namespace moesweep

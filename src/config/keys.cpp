@@ -216,12 +216,6 @@ Key memory() {
             parse};
 }
 
-Key device() {
-    const auto read = [](const Config&) { return std::size_t{0}; };
-    const auto write = [](Config& c, auto) { c.run.device = "cpu"; };
-    return word("run.device", read, write, free_to_change, {"cpu"}, "where the model runs");
-}
-
 }  // namespace
 
 std::optional<std::vector<std::pair<int, int>>> layer_ranges(std::string_view text) {
@@ -329,7 +323,8 @@ const std::vector<Key>& keys() {
         text(KEY(run.out), free_to_change, "the run's folder; a run needs one"),
         integer(KEY(run.unit), identity, 1, most,
                 "cases computed and committed together; changes no number, but names the unit files"),
-        device(),
+        choice(KEY(run.device), free_to_change, {"auto", "cpu", "cuda"},
+               "where the model runs: cpu, cuda (a GPU a rank) or auto (cuda where every rank sees a GPU)"),
         choice(KEY(run.log), free_to_change, {"no", "yes"}, "write log/rank-N.log: yes or no"),
         number(KEY(run.progress), free_to_change, 0, false,
                "seconds between progress lines when the output is no terminal"),

@@ -73,6 +73,7 @@ UnitTables tables_of_unit(const UnitTables& pass, std::int32_t case_begin, std::
 
 void commit(const Config& config, const Series& series, const std::vector<std::int64_t>& units,
             const UnitTables& pass) {
+    Comm::stay_if_ending();
     for (const auto unit : units) {
         const auto [begin, end] = members_of(config, series, unit);
         series.store.write_unit(unit, tables_of_unit(pass, series.members[begin], series.members[end - 1] + 1));

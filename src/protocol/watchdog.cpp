@@ -1,13 +1,11 @@
 #include "moesweep/watchdog.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <mutex>
@@ -42,13 +40,6 @@ std::string phase_of(const Entry& entry) {
     return text;
 }
 
-/// Ends all ranks, even if MPI itself is what hangs.
-[[noreturn]] void end(const Comm& world) {
-    std::signal(SIGALRM, [](int) { _exit(static_cast<int>(Exit::stuck)); });
-    alarm(5);
-    world.abort(Exit::stuck);
-}
-
 }  // namespace
 
 struct Watchdog::State {
@@ -76,6 +67,10 @@ struct Watchdog::State {
     }
 
     std::optional<std::string> verdict() const {
+        if (own->moved > 0)
+            if (const auto failure = Comm::failure())
+                return fmt::format("rank {}: {}, in phase '{}'; the run is ended", own->rank.load(), *failure,
+                                   phase_of(*own));
         // Those who wait are given a little longer, for whoever keeps them waiting to be named, here or on another node.
         const double grace = seconds + std::min(5.0, seconds / 2);
         const auto stuck =
@@ -95,7 +90,7 @@ struct Watchdog::State {
             own->waiting = Comm::waiting_in() != nullptr;
             if (const auto line = verdict()) {
                 if (!entries.front().ending.exchange(true)) std::fprintf(stderr, "moesweep: %s\n", line->c_str());
-                end(world);
+                world.abort(Exit::stuck);
             }
         }
     }

@@ -1,0 +1,25 @@
+#include "moesweep/device.h"
+
+namespace moesweep {
+
+c10::Device device_of_rank(RunDevice wish, std::optional<int> gpus, const Comm& world) {
+    const c10::Device cpu(c10::kCPU);
+    if (wish == RunDevice::cpu) return cpu;
+    if (wish == RunDevice::cuda)
+        world.together([&] {
+            if (!gpus) fail(Exit::usage, "run.device: cuda, but this program was built without CUDA (preset cuda)");
+            if (*gpus == 0) fail(Exit::usage, "run.device: cuda, but rank {} sees no GPU", world.rank());
+        });
+    if (world.any(gpus.value_or(0) == 0)) return cpu;
+    return {c10::kCUDA, static_cast<c10::DeviceIndex>(world.node().rank() % *gpus)};
+}
+
+c10::Device choose_device(RunDevice wish, const Comm& world) {
+    const c10::Device device = device_of_rank(wish, visible_gpus(), world);
+    world.together([&] {
+        if (device.is_cuda()) use_gpu(device.index());
+    });
+    return device;
+}
+
+}  // namespace moesweep
