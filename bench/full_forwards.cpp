@@ -19,6 +19,7 @@
 
 #include "moesweep/interventions.h"
 #include "moesweep/layers.h"
+#include "moesweep/device.h"
 #include "moesweep/protocol.h"
 
 using namespace moesweep;
@@ -162,7 +163,8 @@ std::vector<Request> read_requests(const std::string& path) {
 }
 
 void run(const std::string& config_file, const std::string& sample) {
-    const Config config = load_config(config_file, {});
+    Config config = load_config(config_file, {});
+    settle_device(config, Comm::alone());
     const Inputs inputs = open_inputs(config, Comm::alone());
     if (inputs.model.model_type != "qwen3_moe")
         fail(Exit::data, "{}: only qwen3_moe is timed", inputs.model.model_type);

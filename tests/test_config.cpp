@@ -217,6 +217,7 @@ TEST_CASE("only what the scan or the unit files depend on is a run's identity") 
                                                       "scale_up.clean_margin",
                                                       "scale_up.noise_drop",
                                                       "run.unit",
+                                                      "run.device",
                                                       "store.vectors"});
     CHECK(keys_that(false) == std::vector<std::string>{"model.path",
                                                        "model.weights",
@@ -238,7 +239,6 @@ TEST_CASE("only what the scan or the unit files depend on is a run's identity") 
                                                        "stats.seed",
                                                        "parallel.experts",
                                                        "run.out",
-                                                       "run.device",
                                                        "run.log",
                                                        "run.progress",
                                                        "run.memory",

@@ -58,7 +58,7 @@ TEST_CASE("a value of the wrong type or out of range is refused with what was ex
         {"stats.sign_flips=0", "a whole number from 1 to 2147483647"},
         {"controls.random=-1", "a whole number from 0 to 127"},
         {"noise.seed=9223372036854775807", "a whole number from -4611686018427387904 to 4611686018427387904"},
-        {"model.precision=bf16", "fp32 | fp64 | split | fast | parity"},
+        {"model.precision=bf16", "auto | fp32 | fp64 | split | fast | parity"},
         {"model.bos=true", "auto | yes | no"},
         {"run.log=1", "no | yes"},
         {"run.device=gpu", "auto | cpu | cuda"},

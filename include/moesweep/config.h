@@ -12,6 +12,7 @@ namespace moesweep {
 
 /// Arithmetic of a run. The last three keep the matrices in bf16, as released checkpoints have them; all else is fp32.
 enum class Precision {
+    automatic,  ///< split on GPUs, fp32 on the CPU; settled before anything is computed
     fp32,
     fp64,    ///< the reference
     split,   ///< activations as a sum of two bf16 numbers, a product for each: relative error near 2e-6
@@ -35,7 +36,7 @@ enum class RunDevice { automatic, cpu, cuda };
 struct Config {
     struct Model {
         std::string path;  ///< a Hugging Face folder
-        Precision precision = Precision::fp32;
+        Precision precision = Precision::automatic;
         Bos bos = Bos::automatic;
         WeightsMode weights = WeightsMode::automatic;
     } model;
@@ -95,7 +96,7 @@ struct Config {
     struct Run {
         std::string out;         ///< the run's folder
         std::int64_t unit = 16;  ///< cases computed and committed together
-        RunDevice device = RunDevice::cpu;
+        RunDevice device = RunDevice::automatic;
         bool log = false;             ///< write log/rank-N.log
         double progress = 5.0;        ///< seconds between progress lines when the output is not a terminal
         std::string memory = "auto";  ///< of a rank: "1GB", "800MiB", "60%" of what it may have, or "auto" = 80%
@@ -125,8 +126,8 @@ struct MemorySize {
 std::optional<MemorySize> parse_memory(std::string_view text);
 
 /// Whether the scan or the unit files depend on a key, so that it must not differ when a run goes on: model.precision,
-/// model.bos, cases.* but path and discovery, noise.scale and seed, sweep.*, scale_up's filters, store.*, and run.unit, which changes no number but names
-/// the unit files. The other keys may change. Paths: what they lead to is known by its SHA-256, and a moved model is still
+/// model.bos, cases.* but path and discovery, noise.scale and seed, sweep.*, scale_up's filters, store.*, run.device, and
+/// run.unit, which changes no number but names the unit files. The other keys may change. Paths: what they lead to is known by its SHA-256, and a moved model is still
 /// the same model. cases.discovery, select.*, controls.*, stats.*: they only say how the finished rows are split and
 /// summed up, so a run may be merged again under other values without computing a unit anew. Error(internal): no such key.
 bool is_identity(std::string_view key);

@@ -22,4 +22,10 @@ c10::Device device_of_rank(RunDevice wish, std::optional<int> gpus, const Comm& 
 /// The same of the GPUs that it does see; a GPU becomes its thread's current one.
 c10::Device choose_device(RunDevice wish, const Comm& world);
 
+/// Bytes that the current GPU has left.
+std::int64_t free_gpu_memory();
+
+/// The device of this rank; run.device and model.precision become what they are there. Every rank calls it.
+c10::Device settle_device(Config& config, const Comm& world);
+
 }  // namespace moesweep

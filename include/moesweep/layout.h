@@ -54,8 +54,8 @@ std::int64_t available_memory();
 /// Bytes that this process holds now.
 std::int64_t resident_memory();
 
-/// Every rank calls it and gets the same.
-Ranks look_at_ranks(const Config& config, const Comm& world);
+/// The memory is the GPU's where ranks run on GPUs, divided among those that share one. Every rank calls it and gets the same.
+Ranks look_at_ranks(const Config& config, const Comm& world, c10::Device device);
 
 /// parallel.experts and model.weights as given; where they say auto, the first that fits into memory of: resident with 1, 2,
 /// 4 ... ranks to a group, streamed with 1, 2, 4 ... No group is larger than a node unless asked for. Error(usage) if more

@@ -64,6 +64,12 @@ void use_gpu(int index) {
     check(cudaSetDevice(index), "cudaSetDevice");
 }
 
+std::int64_t free_gpu_memory() {
+    std::size_t free = 0, all = 0;
+    check(cudaMemGetInfo(&free, &all), "cudaMemGetInfo");
+    return static_cast<std::int64_t>(free);
+}
+
 OwnStream::OwnStream() {
     int least = 0, greatest = 0;
     check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "cudaDeviceGetStreamPriorityRange");

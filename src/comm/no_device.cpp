@@ -20,4 +20,8 @@ void use_gpu(int index) {
     fail(Exit::internal, "GPU {}: this program was built without CUDA", index);
 }
 
+std::int64_t free_gpu_memory() {
+    fail(Exit::internal, "a GPU's memory: this program was built without CUDA");
+}
+
 }  // namespace moesweep

@@ -26,7 +26,7 @@ std::string help_text(const std::string& command);
 /// moesweep trace CONFIG: scans, sweeps, merges. Every rank calls it.
 Exit trace(const CommandLine& line, const Comm& comm);
 /// moesweep plan CONFIG = trace --dry-run: says what a run on these ranks would cost. Every rank calls it.
-void plan(const Config& config, const Comm& comm);
+void plan(Config config, const Comm& comm);
 /// moesweep merge RUN: builds sweep.h5 from finished units.
 void merge(const CommandLine& line);
 /// moesweep report RUN: draws RUN/report anew from RUN/sweep.h5, by analysis/report.py. Returns only by an Error.

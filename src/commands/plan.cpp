@@ -1,4 +1,5 @@
 #include "commands.h"
+#include "moesweep/device.h"
 #include "moesweep/protocol.h"
 
 namespace moesweep {
@@ -12,10 +13,11 @@ std::string bytes(std::int64_t n) {
 
 }  // namespace
 
-void plan(const Config& config, const Comm& comm) {
-    const Inputs inputs = open_inputs(config, comm);
+void plan(Config config, const Comm& comm) {
+    const c10::Device device = settle_device(config, comm);
+    const Inputs inputs = open_inputs(config, comm, device);
     const Cost cost = estimate(config, inputs);
-    const Ranks ranks = look_at_ranks(config, comm);
+    const Ranks ranks = look_at_ranks(config, comm, device);
     Layout layout;
     comm.together([&] { layout = choose_layout(config, *inputs.weights, cost.work, ranks); });
     if (!comm.root()) return;
@@ -36,6 +38,7 @@ void plan(const Config& config, const Comm& comm) {
     line("sweep.h5", fmt::format("{} at most", bytes(cost.file_bytes)));
 
     line("ranks", fmt::format("{}, {} to a copy of the model", ranks.world, layout.experts));
+    line("device", device.is_cuda() ? "cuda" : "cpu");
     line("weights", fmt::format("{} on disk, {}", bytes(cost.weight_bytes),
                                 layout.streamed ? "read layer by layer in every pass" : "resident"));
     line("a pass", fmt::format("{} units of {} cases on a rank, {} cases in a micro-batch", layout.units_per_pass,

@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "commands.h"
+#include "moesweep/device.h"
 #include "moesweep/protocol.h"
 #include "moesweep/run_lock.h"
 #include "moesweep/version.h"
@@ -105,8 +106,9 @@ Exit trace(const CommandLine& line, const Comm& comm) {
         return Exit::done;
     }
 
-    // 2. What the run reads: model, tokenizer, facts
-    const Inputs inputs = open_inputs(config, comm);
+    // 2. Where it runs, and what it reads: model, tokenizer, facts
+    const c10::Device device = settle_device(config, comm);
+    const Inputs inputs = open_inputs(config, comm, device);
 
     // 3. The run's folder, which belongs to this configuration and to these inputs, and to this attempt alone
     if (config.run.out.empty())
@@ -127,7 +129,7 @@ Exit trace(const CommandLine& line, const Comm& comm) {
 
     // 4. The ranks: who shares a model, what stays in memory
     Watchdog watchdog(comm, config.run.watchdog);
-    const Ranks ranks = look_at_ranks(config, comm);
+    const Ranks ranks = look_at_ranks(config, comm, device);
     Layout layout;
     comm.together([&] { layout = choose_layout(config, *inputs.weights, estimate(config, inputs).work, ranks); });
     Crew crew{comm,     expert_group(comm, layout.experts), layout, nullptr, progress,

@@ -251,8 +251,9 @@ std::vector<std::int64_t> parse_integers(const std::string& text) {
 const std::vector<Key>& keys() {
     static const std::vector<Key> table = {
         text(KEY(model.path), free_to_change, "folder of a Hugging Face checkpoint; a run needs one"),
-        choice(KEY(model.precision), identity, {"fp32", "fp64", "split", "fast", "parity"},
-               "arithmetic: fp32, fp64, or on bf16 matrices split (near fp32), fast, parity (as transformers)"),
+        choice(KEY(model.precision), identity, {"auto", "fp32", "fp64", "split", "fast", "parity"},
+               "arithmetic: fp32, fp64, or on bf16 matrices split (near fp32), fast, parity (as transformers); auto: "
+               "split on GPUs"),
         choice(KEY(model.bos), identity, {"auto", "yes", "no"},
                "BOS token before each prompt: auto (as the tokenizer does by default), yes or no"),
         choice(KEY(model.weights), free_to_change, {"auto", "resident", "streamed"},
@@ -323,7 +324,7 @@ const std::vector<Key>& keys() {
         text(KEY(run.out), free_to_change, "the run's folder; a run needs one"),
         integer(KEY(run.unit), identity, 1, most,
                 "cases computed and committed together; changes no number, but names the unit files"),
-        choice(KEY(run.device), free_to_change, {"auto", "cpu", "cuda"},
+        choice(KEY(run.device), identity, {"auto", "cpu", "cuda"},
                "where the model runs: cpu, cuda (a GPU a rank) or auto (cuda where every rank sees a GPU)"),
         choice(KEY(run.log), free_to_change, {"no", "yes"}, "write log/rank-N.log: yes or no"),
         number(KEY(run.progress), free_to_change, 0, false,

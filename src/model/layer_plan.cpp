@@ -45,7 +45,9 @@ class Planner {
         for (const auto& name : names) {
             const auto& [key, view] = *stored_.find(name);
             if (dtype == at::kBFloat16 && view.dtype != "BF16")
-                fail(Exit::data, "{}: {}: {}, but the precisions split, fast and parity need a model in BF16",
+                fail(Exit::data,
+                     "{}: {}: {}, but the precisions split, fast and parity need a model in BF16 (model.precision = "
+                     "fp32 takes any)",
                      view.where(), name, view.dtype);
             parts_.push_back({&key, &view, dtype, bytes_});
             bytes_ += element_count(view) * static_cast<std::int64_t>(at::elementSize(dtype));

@@ -48,6 +48,7 @@ ExpertShare expert_share(std::int64_t experts, std::int64_t rank, std::int64_t r
 Weights::Weights(const std::filesystem::path& model_folder, const ModelConfig& config, Precision precision,
                  c10::Device device)
     : config_(config), precision_(precision), device_(device), checkpoint_(model_folder) {
+    if (precision == Precision::automatic) fail(Exit::internal, "the precision is not settled");
     for (const auto& tensor : expected_tensors(config)) checkpoint_.get(tensor.name, tensor.shape);
     for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) plan_layer(*this, l, {0, config.num_experts});
 }

@@ -22,4 +22,12 @@ c10::Device choose_device(RunDevice wish, const Comm& world) {
     return device;
 }
 
+c10::Device settle_device(Config& config, const Comm& world) {
+    const c10::Device device = choose_device(config.run.device, world);
+    config.run.device = device.is_cuda() ? RunDevice::cuda : RunDevice::cpu;
+    if (config.model.precision == Precision::automatic)
+        config.model.precision = device.is_cuda() ? Precision::split : Precision::fp32;
+    return device;
+}
+
 }  // namespace moesweep

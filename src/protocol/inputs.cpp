@@ -9,22 +9,22 @@ void require(const std::string& value, const char* key) {
     if (value.empty()) fail(Exit::usage, "{}: required, set it in the configuration or as --{}=...", key, key);
 }
 
-Inputs open_files(const Config& config) {
+Inputs open_files(const Config& config, c10::Device device) {
     require(config.model.path, "model.path");
     require(config.cases.path, "cases.path");
     ModelConfig model = read_model_config(config.model.path);
     sweep_sites(config, model);  // refuses layers that are not there
     Inputs inputs{model, Tokenizer(config.model.path), read_facts(config.cases.path), {}, nullptr};
     inputs.order = scan_order(inputs.facts.size(), config.cases.seed);
-    inputs.weights = std::make_unique<Weights>(config.model.path, model, config.model.precision);
+    inputs.weights = std::make_unique<Weights>(config.model.path, model, config.model.precision, device);
     return inputs;
 }
 
 }  // namespace
 
-Inputs open_inputs(const Config& config, const Comm& world) {
+Inputs open_inputs(const Config& config, const Comm& world, c10::Device device) {
     std::optional<Inputs> inputs;
-    world.together([&] { inputs = open_files(config); });
+    world.together([&] { inputs = open_files(config, device); });
     const std::int64_t blocks = inputs->weights->embedding_blocks(), rank = world.rank(), ranks = world.size();
     std::vector<double> sums;
     world.together([&] { sums = inputs->weights->embedding_sums(blocks * rank / ranks, blocks * (rank + 1) / ranks); });

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "moesweep/device.h"
+
 namespace moesweep {
 namespace {
 
@@ -93,13 +95,18 @@ std::int64_t Layout::micro_batches(std::int64_t cases) const {
     return std::max<std::int64_t>(needed, experts > 1 && cases > 1 ? 2 : 1);
 }
 
-Ranks look_at_ranks(const Config& config, const Comm& world) {
+Ranks look_at_ranks(const Config& config, const Comm& world, c10::Device device) {
     const Comm node = world.node();
+    const bool on_gpu = device.is_cuda();
+    const auto devices = node.gather_all(std::vector<double>{double(device.index())});
+    const auto sharing = on_gpu ? std::ranges::count(devices, double(device.index())) : node.size();
+    node.barrier();  // who shares a GPU looks at its memory before anybody takes any
+    const std::int64_t available = on_gpu ? free_gpu_memory() : available_memory();
     const MemorySize asked = parse_memory(config.run.memory).value_or(MemorySize{0, 0.8});
     const std::int64_t limit =
         asked.bytes > 0
             ? asked.bytes
-            : static_cast<std::int64_t>(asked.share * static_cast<double>(available_memory()) / node.size());
+            : static_cast<std::int64_t>(asked.share * static_cast<double>(available) / static_cast<double>(sharing));
     const auto extreme = [&](double mine, auto pick) {
         const auto all = world.gather_all(std::vector<double>{mine});
         return static_cast<std::int64_t>(*pick(all.begin(), all.end()));
@@ -107,7 +114,7 @@ Ranks look_at_ranks(const Config& config, const Comm& world) {
     const auto least = [](auto begin, auto end) { return std::min_element(begin, end); };
     const auto most = [](auto begin, auto end) { return std::max_element(begin, end); };
     return {world.size(), extreme(node.size(), least), extreme(static_cast<double>(limit), least),
-            extreme(static_cast<double>(resident_memory()), most)};
+            on_gpu ? 0 : extreme(static_cast<double>(resident_memory()), most)};
 }
 
 Layout choose_layout(const Config& config, const Weights& weights, const Workload& work, const Ranks& ranks) {

@@ -20,7 +20,7 @@ def test_configuration_line(inputs, ranks, line, words):
 @pytest.mark.parametrize(("line", "words"), [
     ("[nose]", "trace.ini:14: [nose]: unknown section"),
     ("[cases]\nseed = 1.5", "trace.ini:15: cases.seed: expected a whole number"),
-    ("[model]\nprecision = fp16", "trace.ini:15: model.precision: expected fp32 | fp64 | split | fast | parity, got 'fp16'"),
+    ("[model]\nprecision = fp16", "trace.ini:15: model.precision: expected auto | fp32 | fp64 | split | fast | parity, got 'fp16'"),
     ("[cases]\nlimit = 9", "trace.ini:15: cases.limit: set twice, first in line 5"),
     ("unit", "trace.ini:14: expected [section], key = value or a comment, got 'unit'"),
     ("[sweep]\nlayers = 0-", "trace.ini:15: sweep.layers: expected all, or layers such as 0-3,7, got '0-'"),
