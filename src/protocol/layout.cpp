@@ -31,7 +31,10 @@ std::int64_t step_bytes_per_row(const Weights& weights, const Workload& work, st
     const std::int64_t copies = std::min(K, group);
     const std::int64_t moe = group == 1 ? (K + 7) * D : (7 + 6 * copies + 5 * K) * D;
     const std::int64_t inner = 6 * m.moe_intermediate_size;  // an expert's rows, at worst all of them at once
-    return element_bytes(weights) * std::max(attention, moe + inner);
+    // What meets a matrix in bf16, as its parts and on the way to them.
+    const std::int64_t parts = weights.matrix_dtype() == weights.dtype() ? 0 : 3;
+    return element_bytes(weights) *
+           std::max(attention + parts * std::max(D, queries), moe + inner + parts * (D + m.moe_intermediate_size));
 }
 
 /// Bytes that a case keeps through a pass: its rows, their lines, and the vectors that the store is asked for.

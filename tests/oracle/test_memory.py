@@ -106,6 +106,14 @@ def test_a_checkpoint_of_twice_the_memory_is_streamed_within_the_plan(config, st
     assert streamed[1] <= 1.1 * sizes["memory per rank"]
 
 
+def test_matrices_in_bf16_take_half_of_it(config, tmp_path):
+    settings = dict(run__memory="1GB", model__weights="streamed", model__precision="split")
+    _, in_fp32 = planned(config, run__memory="1GB")
+    _, sizes = planned(config, **settings)
+    assert sizes["for weights"] < 0.52 * in_fp32["for weights"]
+    assert trace(config, tmp_path / "run", **settings)[1] <= 1.1 * sizes["memory per rank"]
+
+
 def test_resident_has_the_same_bits(config, streamed, tmp_path):
     sweep, peak = trace(config, tmp_path / "run", model__weights="resident", run__memory="8GB")
     program.assert_same_bits(sweep, streamed[0])
