@@ -3,8 +3,13 @@
 
 add_library(moesweep_options INTERFACE)
 target_include_directories(moesweep_options INTERFACE ${PROJECT_SOURCE_DIR}/include)
-target_compile_options(moesweep_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wno-missing-field-initializers
-                       $<$<BOOL:${MOESWEEP_WERROR}>:-Werror>)
+target_compile_options(moesweep_options INTERFACE
+  "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wno-missing-field-initializers>"
+  $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wshadow>)   # what nvcc makes for the host is not pedantic
+if(MOESWEEP_WERROR)
+  target_compile_options(moesweep_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>
+                         $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings>)
+endif()
 target_link_libraries(moesweep_options INTERFACE fmt::fmt-header-only)
 if(MOESWEEP_SANITIZE)
   target_compile_options(moesweep_options INTERFACE -fsanitize=${MOESWEEP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

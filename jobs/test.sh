@@ -1,12 +1,23 @@
 #!/usr/bin/env bash
-# Sets up, builds and passes all tests: the C++ suites by CTest, then the oracle and the faults by pytest. Both run even
-# if the first fails. Cost: see setup.sh, then about fifteen minutes on two cores.
+# Sets up, builds and passes all tests: the C++ suites by CTest, then the oracle and the faults by pytest. All run even
+# if the first fails. Where there is nvcc, the program of the preset cuda is built as well, and started: that needs no GPU.
+# Cost: see setup.sh, then about fifteen minutes on two cores, and some more for the preset cuda.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 jobs/setup.sh --test
 preset=${MOESWEEP_PRESET:-cpu}
 export MOESWEEP_BUILD=$PWD/build/$preset
+
+# The program alone: the tests are those of the other preset.
+build_for_cuda() {
+    if command -v nvcc >/dev/null || [[ -x ${CUDA_HOME:-/usr/local/cuda}/bin/nvcc ]]; then
+        ! command -v ccache >/dev/null || export CMAKE_CXX_COMPILER_LAUNCHER=ccache
+        MOESWEEP_PRESET=cuda jobs/setup.sh && build/cuda/moesweep --version
+    else
+        echo "test: no nvcc, so the preset cuda is left out"
+    fi
+}
 
 failed=0
 export OMP_NUM_THREADS=1
@@ -21,5 +32,6 @@ interrupted=$!
 .venv/bin/pytest tests/oracle -q || failed=1
 .venv/bin/pytest tests/faults/test_bad_*.py -q || failed=1
 wait "$interrupted" || failed=1
+build_for_cuda || failed=1
 cat "$MOESWEEP_BUILD/interruptions.log"
 exit $failed
