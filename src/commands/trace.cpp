@@ -97,8 +97,6 @@ Exit trace(const CommandLine& line, const Comm& comm) {
     // 1. The configuration
     Config config;
     comm.together([&] { config = load_config(line.only_argument("a configuration file"), line.overrides); });
-    if (config.run.device == RunDevice::cuda)
-        throw SharedError(Exit::usage, "run.device: cuda, but the model does not run on GPUs yet");
     if (line.print_config) {
         if (comm.root()) fmt::print("{}", to_ini(config));
         return Exit::done;

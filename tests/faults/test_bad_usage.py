@@ -41,7 +41,7 @@ def test_key_that_a_run_needs(inputs, ranks, line, key):
     ("--sweep.layers=2", "sweep.layers: expected layers 0 to 1 of this model, got 2"),
     ("--noise.scal=3", "trace: unrecognised option '--noise.scal=3', see moesweep trace --help"),
     ("--run.device=gpu", "--run.device: expected auto | cpu | cuda, got 'gpu'"),
-    ("--run.device=cuda", "run.device: cuda, but the model does not run on GPUs yet"),
+    ("--run.device=cuda", "run.device: cuda, but this program was built without CUDA (preset cuda)"),
     ("--run.unit", "trace: the required argument for option '--run.unit' is missing"),
     ("another.ini", "trace: expected one argument, a configuration file, got 2"),
 ])
