@@ -22,6 +22,7 @@ TOLERANCES = {
     "fp32": {"value": 1e-4,    # two orders of summation of fp32 products, measured 4e-6; rescues are 0.2 to 0.8 here
              "union": 1e-5},   # the same sum in two orders, both ours, measured 1e-6
     "split": {"value": 1e-4,   # activations as 16 bits of 24 where they meet a matrix
+              "logits": 3e-4,  # the largest of tens of thousands, measured 1.3e-4
               "union": 1e-5},  # the sums are those of fp32
     "fp64": {"value": 2e-5,    # transformers keeps norms, softmax and rotary angles in fp32 in any model, measured 3e-6
              "union": 1e-10},  # as above, measured 2e-15
@@ -189,7 +190,8 @@ def test_clean_logits_of_all_positions(run):
     tokens = max((run.cases[index].tokens for index in run.usable), key=len)
     done = program.call(run.folder, run.precision, *tokens, tool="all_logits")
     ours = np.array([line.split() for line in done.stdout.splitlines()], float)
-    np.testing.assert_allclose(ours, reference.all_logits(run.model, tokens), rtol=0, atol=run.tolerance)
+    tolerance = TOLERANCES[run.precision].get("logits", run.tolerance)
+    np.testing.assert_allclose(ours, reference.all_logits(run.model, tokens), rtol=0, atol=tolerance)
 
 
 # --- the scan's rules ---
