@@ -62,10 +62,21 @@ def failed(done, name, file, error):
     assert line.endswith(os.strerror(error)), line
 
 
+def expect_only_the_lock_after_the_commit(made):
+    """The number of the call that commits sweep.h5: the folder's sync. What comes after it lets go of the lock."""
+    committed = made.index(("rename", "sweep.h5")) + 2
+    assert made[committed - 1] == ("sync", "") and {file for _, file in made[committed:]} <= {"lock"}
+    return committed
+
+
+def contents(folder):
+    """Of every file but the lock, which names the last process that held it."""
+    return {path: content for path, content in files_below(folder).items() if path != "lock"}
+
+
 def test_every_call_of_a_run(whole):
     folder, made = whole
-    committed = made.index(("rename", "sweep.h5")) + 2  # what comes after the folder's sync lets go of the lock
-    assert made[committed - 1] == ("sync", "") and {file for _, file in made[committed:]} <= {"lock"}
+    committed = expect_only_the_lock_after_the_commit(made)
     resumed = set()
     for number, (call, file) in enumerate(made, 1):
         if (call, file) == ("write", "sweep.h5") and made[number - 2] == (call, file):
@@ -78,7 +89,7 @@ def test_every_call_of_a_run(whole):
             assert done.returncode == 0  # the run is done, and its lock passes for that of a dead process
         if (folder / name).exists():
             assert folder_checks.problems(folder / name, finished=True) == [], (call, file)
-        state = frozenset((path, content) for path, content in files_below(folder / name).items() if path not in ("lock", "config.ini"))
+        state = frozenset((path, content) for path, content in contents(folder / name).items() if path != "config.ini")
         if state not in resumed:  # a folder of the same content goes on in the same way
             resumed.add(state)
             goes_on(folder, name)
@@ -98,18 +109,21 @@ def test_every_call_of_a_merge(whole):
     """Nothing in the folder changes, and the old merged file stays where there is one, until the new one is whole."""
     folder, _ = whole
     shutil.copytree(folder / "whole", folder / "merged")
-    old = files_below(folder / "merged")
+    old = contents(folder / "merged")
     assert run(folder, "merge", "merged", environment=environment(folder, "merged")).returncode == 0
     [made] = calls(folder, "merged")
-    assert len(made) > 100 and {file for _, file in made} == {"sweep.h5", ""}
+    committed = expect_only_the_lock_after_the_commit(made)
+    assert len(made) > 100 and {file for _, file in made} == {"sweep.h5", "lock", ""}
     (folder / "merged" / "sweep.h5").write_bytes(old["sweep.h5"])
     for number, (call, file) in enumerate(made, 1):
         error = ERRORS[number % len(ERRORS)]
         done = run(folder, "merge", "merged", environment=environment(folder, "merged", number, error))
-        failed(done, "merged", file, error)
-        if file == "sweep.h5":
-            assert files_below(folder / "merged") == old, (call, number)
-    assert made[-1] == ("sync", "")  # of the folder, when the new file had its name already
+        if number <= committed:
+            failed(done, "merged", file, error)
+        else:
+            assert done.returncode == 0
+        if number < committed - 1:  # before the new file has its name
+            assert contents(folder / "merged") == old, (call, number)
     assert folder_checks.problems(folder / "merged", finished=True) == []
     assert folder_checks.different(folder / "merged" / "sweep.h5", folder / "whole" / "sweep.h5") == []
 
