@@ -117,6 +117,7 @@ def test_every_call_of_a_merge(whole):
     (folder / "merged" / "sweep.h5").write_bytes(old["sweep.h5"])
     for number, (call, file) in enumerate(made, 1):
         error = ERRORS[number % len(ERRORS)]
+        (folder / "merged" / "lock").write_bytes(b"")  # a lock that a dead process left would add calls
         done = run(folder, "merge", "merged", environment=environment(folder, "merged", number, error))
         if number <= committed:
             failed(done, "merged", file, error)
