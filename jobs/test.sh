@@ -31,7 +31,7 @@ interruptions=(tests/faults/test_{kill_harness,kill_points,stops,failing_io,fold
 interrupted=$!
 .venv/bin/pytest tests/oracle -q || failed=1
 .venv/bin/pytest tests/faults/test_bad_*.py -q || failed=1
-wait "$interrupted" || failed=1
 build_for_cuda || failed=1
+wait "$interrupted" || failed=1
 cat "$MOESWEEP_BUILD/interruptions.log"
 exit $failed
