@@ -17,9 +17,9 @@
 #include <map>
 #include <optional>
 
+#include "moesweep/device.h"
 #include "moesweep/interventions.h"
 #include "moesweep/layers.h"
-#include "moesweep/device.h"
 #include "moesweep/protocol.h"
 
 using namespace moesweep;
@@ -164,8 +164,8 @@ std::vector<Request> read_requests(const std::string& path) {
 
 void run(const std::string& config_file, const std::string& sample) {
     Config config = load_config(config_file, {});
-    settle_device(config, Comm::alone());
-    const Inputs inputs = open_inputs(config, Comm::alone());
+    config.run.device = RunDevice::cpu;
+    const Inputs inputs = open_inputs(config, Comm::alone(), settle_device(config, Comm::alone()));
     if (inputs.model.model_type != "qwen3_moe")
         fail(Exit::data, "{}: only qwen3_moe is timed", inputs.model.model_type);
     Model model{inputs.model, {}, inputs.weights->final_norm(), Rotary(inputs.model, 4096, Precision::fp32)};

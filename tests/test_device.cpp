@@ -1,6 +1,7 @@
 // The choice of a rank's device, for ranks that see GPUs as the test says.
 #include "catch_beside_torch.h"
 #include "moesweep/device.h"
+#include "moesweep/gpu.h"
 #include "mpi_world.h"
 
 using namespace moesweep;
@@ -44,7 +45,18 @@ TEST_CASE("cuda without a GPU is refused by name", "[device]") {
           fmt::format("run.device: cuda, but rank {} sees no GPU", last));
 }
 
-TEST_CASE("the device that is chosen is there", "[device]") {
-    CHECK(choose_device(RunDevice::cpu, world()).is_cpu());
-    CHECK(choose_device(RunDevice::automatic, world()).is_cuda() == (visible_gpus().value_or(0) > 0));
+TEST_CASE("the device that is chosen is there, and settles the precision", "[device]") {
+    const bool gpus = visible_gpus().value_or(0) > 0;
+    Config config;
+    CHECK(settle_device(config, world()).is_cuda() == gpus);
+    CHECK((config.run.device == (gpus ? RunDevice::cuda : RunDevice::cpu)));
+    CHECK((config.model.precision == (gpus ? Precision::split : Precision::fp32)));
+
+    for (const auto asked : {Precision::fp64, Precision::parity}) {
+        config = Config{};
+        config.run.device = RunDevice::cpu;
+        config.model.precision = asked;
+        CHECK(settle_device(config, world()).is_cpu());
+        CHECK((config.model.precision == asked));
+    }
 }

@@ -127,9 +127,10 @@ std::optional<MemorySize> parse_memory(std::string_view text);
 
 /// Whether the scan or the unit files depend on a key, so that it must not differ when a run goes on: model.precision,
 /// model.bos, cases.* but path and discovery, noise.scale and seed, sweep.*, scale_up's filters, store.*, run.device, and
-/// run.unit, which changes no number but names the unit files. The other keys may change. Paths: what they lead to is known by its SHA-256, and a moved model is still
-/// the same model. cases.discovery, select.*, controls.*, stats.*: they only say how the finished rows are split and
-/// summed up, so a run may be merged again under other values without computing a unit anew. Error(internal): no such key.
+/// run.unit, which changes no number but names the unit files. The other keys may change. Paths: what they lead to is known
+/// by its SHA-256, and a moved model is still the same model. cases.discovery, select.*, controls.*, stats.*: they only say
+/// how the finished rows are split and summed up, so a run may be merged again under other values without computing a unit
+/// anew. Error(internal): no such key.
 bool is_identity(std::string_view key);
 
 /// Reads `file` (may be empty: none), then the environment's MOESWEEP_SECTION_KEY, then `overrides` ("section.key=value").

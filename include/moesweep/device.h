@@ -9,23 +9,13 @@
 
 namespace moesweep {
 
-/// The GPUs that this process may use. None: the program was built without CUDA.
-std::optional<int> visible_gpus();
-/// Makes it the current one of this thread. Error(internal) if it cannot be used.
-void use_gpu(int index);
-
 /// The device of this rank, which sees so many GPUs. The same kind on all ranks: `automatic` is CUDA where every rank sees a
 /// GPU. The ranks of a node take one each, round and round where there are more ranks. Every rank calls it.
 /// SharedError(usage) naming run.device where a rank has no GPU for `cuda`.
 c10::Device device_of_rank(RunDevice wish, std::optional<int> gpus, const Comm& world);
 
-/// The same of the GPUs that it does see; a GPU becomes its thread's current one.
-c10::Device choose_device(RunDevice wish, const Comm& world);
-
-/// Bytes that the current GPU has left.
-std::int64_t free_gpu_memory();
-
-/// The device of this rank; run.device and model.precision become what they are there. Every rank calls it.
+/// The same of the GPUs that it does see, of which its own becomes this thread's current one; run.device and model.precision
+/// become what they are there. Every rank calls it.
 c10::Device settle_device(Config& config, const Comm& world);
 
 }  // namespace moesweep

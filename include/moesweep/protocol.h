@@ -30,7 +30,7 @@ struct Inputs {
     double embedding_std = 0;  ///< the unit of noise scales
 };
 /// Every rank opens them; the embedding matrix is gone through by all together.
-Inputs open_inputs(const Config& config, const Comm& world, c10::Device device = c10::kCPU);
+Inputs open_inputs(const Config& config, const Comm& world, c10::Device device);
 
 /// What a run is about, and RUN/weights.sha256: a line for every file of weights whose digest is known.
 struct Digests {

@@ -167,8 +167,8 @@ void columns(Table& t, Visit&& visit) {
 /// Appends the lines [first, end) of `more` to `table`. Their widths must agree.
 template <class Table>
 void append(Table& table, const Table& more, std::size_t first, std::size_t end) {
-    std::vector<const void*>
-        sources;  // the columns of `more`, in the order and of the types in which the next walk meets them
+    // The columns of `more`, in the order and of the types in which the next walk meets them.
+    std::vector<const void*> sources;
     columns(more, [&](const ColumnInfo&, const auto& column, int) { sources.push_back(&column); });
     auto source = sources.begin();
     columns(table, [&]<class T>(const ColumnInfo&, std::vector<T>& column, int width) {

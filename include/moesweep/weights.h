@@ -47,6 +47,9 @@ struct LayerWeights {
     std::optional<MoeWeights> moe;
 };
 
+/// The dtype of activations, norms, biases and routers: fp32 or fp64.
+at::ScalarType activation_dtype(Precision precision);
+
 /// A checkpoint opened under an architecture. Every expected tensor is there with its shape and a readable dtype once
 /// constructed; values are checked when read: a NaN or an infinity is Error(data) naming file and tensor. Precisions with
 /// matrices in bf16 need them stored so.
@@ -74,7 +77,7 @@ class Weights {
     Precision precision() const { return precision_; }
     c10::Device device() const { return device_; }  ///< of all tensors but those of layer()
     at::TensorOptions options() const { return at::TensorOptions(dtype()).device(device_); }  ///< of activations
-    at::ScalarType dtype() const;         ///< of activations, norms, biases and routers: fp32 or fp64
+    at::ScalarType dtype() const { return activation_dtype(precision_); }
     at::ScalarType matrix_dtype() const;  ///< of the matrices: the same or bf16
     const ModelConfig& config() const { return config_; }
     const Checkpoint& checkpoint() const { return checkpoint_; }
@@ -109,8 +112,8 @@ class LayerSource {
 
     ExpertShare share() const;
     bool streamed() const;
-    std::int64_t memory_bytes()
-        const;                        ///< that the weights take where they compute, on the CPU with the reader's buffer
+    /// That the weights take on their device; on the CPU with the reader's buffer.
+    std::int64_t memory_bytes() const;
     std::int64_t bytes_read() const;  ///< of the checkpoint so far
     double seconds_waited() const;    ///< by layer() for the reader
 

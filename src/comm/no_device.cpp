@@ -1,6 +1,6 @@
 // A build without CUDA.
 #include "device_network.h"
-#include "moesweep/device.h"
+#include "moesweep/gpu.h"
 
 namespace moesweep {
 

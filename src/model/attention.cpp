@@ -28,7 +28,6 @@ Attention::Attention(const ModelConfig& config, std::vector<Context> contexts, P
       head_dim_(config.head_dim),
       precision_(precision),
       device_(device) {
-    const at::ScalarType dtype = precision == Precision::fp64 ? at::kDouble : at::kFloat;
     std::map<std::int64_t, Group> by_width;
     for (std::size_t run = 0; run < contexts.size(); ++run) {
         const std::int64_t length = contexts[run].length;
@@ -39,7 +38,7 @@ Attention::Attention(const ModelConfig& config, std::vector<Context> contexts, P
     for (auto& [width, group] : by_width) {
         group.width = width;
         std::vector<std::int64_t> tokens, valid, home;
-        group.mask = at::zeros({static_cast<std::int64_t>(group.runs.size()), width}, dtype);
+        group.mask = at::zeros({static_cast<std::int64_t>(group.runs.size()), width}, activation_dtype(precision));
         for (std::size_t slot = 0; slot < group.runs.size(); ++slot) {
             const auto& [begin, length] = contexts[static_cast<std::size_t>(group.runs[slot])];
             group.mask[static_cast<std::int64_t>(slot)].narrow(0, length, width - length).fill_(minus_infinity);

@@ -92,7 +92,7 @@ Rotary::Rotary(const ModelConfig& config, std::int64_t length, Precision precisi
             sines.data_ptr<double>()[position * half + i] = std::sin(double(position) * frequency);
         }
     }
-    const at::ScalarType dtype = precision == Precision::fp64 ? at::kDouble : at::kFloat;
+    const at::ScalarType dtype = activation_dtype(precision);
     cos = held(cosines.to(dtype), precision).to(device);
     sin = held(sines.to(dtype), precision).to(device);
 }
@@ -175,11 +175,11 @@ at::Tensor weigh(at::Tensor answers, const at::Tensor& weights, Precision precis
 
 at::Tensor combine(const MoeWeights& moe, const Routing& routing, const at::Tensor& contributions,
                    const at::Tensor& x) {
-    at::Tensor terms = contributions;
+    at::Tensor ordered = contributions;
     if (moe.precision == Precision::parity)
-        terms = terms.take_along_dim(at::argsort(routing.experts, std::int64_t{1}).unsqueeze(-1), 1);
-    at::Tensor sum = terms.select(1, 0).clone();
-    for (std::int64_t k = 1; k < terms.size(1); ++k) sum = held(sum.add_(terms.select(1, k)), moe.precision);
+        ordered = ordered.take_along_dim(at::argsort(routing.experts, std::int64_t{1}).unsqueeze(-1), 1);
+    at::Tensor sum = ordered.select(1, 0).clone();
+    for (std::int64_t k = 1; k < ordered.size(1); ++k) sum = held(sum.add_(ordered.select(1, k)), moe.precision);
     return moe.shared ? held(sum.add_(feed_forward(*moe.shared, x, moe.precision)), moe.precision) : sum;
 }
 

@@ -53,8 +53,8 @@ Weights::Weights(const std::filesystem::path& model_folder, const ModelConfig& c
     for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) plan_layer(*this, l, {0, config.num_experts});
 }
 
-at::ScalarType Weights::dtype() const {
-    return precision_ == Precision::fp64 ? at::kDouble : at::kFloat;
+at::ScalarType activation_dtype(Precision precision) {
+    return precision == Precision::fp64 ? at::kDouble : at::kFloat;
 }
 
 at::ScalarType Weights::matrix_dtype() const {

@@ -1,5 +1,7 @@
 #include "moesweep/device.h"
 
+#include "moesweep/gpu.h"
+
 namespace moesweep {
 
 c10::Device device_of_rank(RunDevice wish, std::optional<int> gpus, const Comm& world) {
@@ -14,16 +16,11 @@ c10::Device device_of_rank(RunDevice wish, std::optional<int> gpus, const Comm& 
     return {c10::kCUDA, static_cast<c10::DeviceIndex>(world.node().rank() % *gpus)};
 }
 
-c10::Device choose_device(RunDevice wish, const Comm& world) {
-    const c10::Device device = device_of_rank(wish, visible_gpus(), world);
+c10::Device settle_device(Config& config, const Comm& world) {
+    const c10::Device device = device_of_rank(config.run.device, visible_gpus(), world);
     world.together([&] {
         if (device.is_cuda()) use_gpu(device.index());
     });
-    return device;
-}
-
-c10::Device settle_device(Config& config, const Comm& world) {
-    const c10::Device device = choose_device(config.run.device, world);
     config.run.device = device.is_cuda() ? RunDevice::cuda : RunDevice::cpu;
     if (config.model.precision == Precision::automatic)
         config.model.precision = device.is_cuda() ? Precision::split : Precision::fp32;

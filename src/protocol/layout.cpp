@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "moesweep/device.h"
+#include "moesweep/gpu.h"
 
 namespace moesweep {
 namespace {
