@@ -41,7 +41,7 @@ struct ModelConfig {
     std::int64_t num_experts_per_tok = 0;       ///< K
     std::int64_t shared_intermediate_size = 0;  ///< F of the shared expert, 0 = none
     Router router = Router::softmax;
-    bool norm_topk_prob = true;  ///< the K weights are divided by their sum
+    bool norm_topk_prob = true;           ///< the K weights are divided by their sum
     bool weights_in_model_dtype = false;  ///< rounded to the model's dtype, where other families keep fp32 (parity)
     double routed_scaling_factor = 1;
     std::int64_t n_group = 1, topk_group = 1;
