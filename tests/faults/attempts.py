@@ -102,12 +102,12 @@ class Place:
 
 
 @contextlib.contextmanager
-def started(command, place, ranks=0):
-    """The process of a command on the run, under mpirun for ranks > 0. None of the run's processes lives on afterwards.
-    MPI's own files go beside the run, so that those of killed ranks can be removed with it."""
+def started(command, place, ranks=0, more={}):
+    """The process of a command on the run, under mpirun for ranks > 0, with `more` in its environment. None of the run's
+    processes lives on afterwards. MPI's own files go beside the run, so that those of killed ranks can be removed with it."""
     scratch = place.said.parent / "scratch"
     scratch.mkdir(exist_ok=True)
-    environment = ENVIRONMENT | {"TMPDIR": str(scratch), "OMPI_MCA_btl_vader_backing_directory": str(scratch),
+    environment = ENVIRONMENT | more | {"TMPDIR": str(scratch), "OMPI_MCA_btl_vader_backing_directory": str(scratch),
                                  "OMPI_MCA_osc_sm_backing_directory": str(scratch)}
     if ranks:
         command = ["mpirun", "-n", str(ranks), *command]

@@ -1,10 +1,12 @@
-/* Makes one system call of a process fail, for test_failing_io.py. Loaded by LD_PRELOAD; where nothing is set it does nothing.
+/* Makes one system call of a process fail, for test_failing_io.py, or all of them slow, for test_stops.py. Loaded by LD_PRELOAD;
+ * where nothing is set it does nothing.
  *
  *   FAILING_IO_BELOW   an absolute folder: calls count that concern a file in it, or the folder itself
  *   FAILING_IO_CALLS   which calls count: "open", "write", "sync", "rename", "close", "mkdir", or several by commas.
  *                      open and close: of files opened for writing; write: also truncation
  *   FAILING_IO_AT      the number of the call that fails, from 1, counted in each process by itself; 0: none
  *   FAILING_IO_ERRNO   with what, as a number
+ *   FAILING_IO_SLOW    how many milliseconds each call that counts waits before it begins
  *   FAILING_IO_LOG     a file outside, to which each call that counts adds a line "<process> <call> <path>"
  */
 #define _GNU_SOURCE
@@ -44,8 +46,11 @@ static void note(const char* call, const char* path) {
 static int fails(const char* call, const char* path) {
     static int count = 0;
     const char *calls = getenv("FAILING_IO_CALLS"), *at = getenv("FAILING_IO_AT"), *error = getenv("FAILING_IO_ERRNO");
-    if (!calls || !at || !error || !strstr(calls, call) || !is_below(path)) return 0;
+    const char* slow = getenv("FAILING_IO_SLOW");
+    if (!calls || !strstr(calls, call) || !is_below(path)) return 0;
     note(call, path);
+    if (slow) usleep(1000 * atoi(slow));
+    if (!at || !error) return 0;
     if (__atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST) != atoi(at)) return 0;
     errno = atoi(error);
     return 1;

@@ -13,10 +13,9 @@ import folder_checks
 import tiny
 from tiny import SMALL, files_below, message, run
 
-SHIM = tiny.PROGRAM.with_name("failing_io.so")
 ERRORS = [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EACCES]
 
-pytestmark = pytest.mark.skipif(not SHIM.exists(), reason=f"{SHIM} is not built")
+pytestmark = pytest.mark.skipif(not tiny.FAILING_IO.exists(), reason=f"{tiny.FAILING_IO} is not built")
 
 
 def trace(folder, name, ranks=1, **fault):
@@ -27,7 +26,7 @@ def trace(folder, name, ranks=1, **fault):
 
 def environment(folder, name, at=0, error=errno.EIO):
     """The at-th call that concerns a file of the run fails, 0: none; all are logged."""
-    return {"LD_PRELOAD": str(SHIM), "FAILING_IO_BELOW": str(folder / name), "FAILING_IO_CALLS": "open,write,sync,rename,close,mkdir",
+    return {"LD_PRELOAD": str(tiny.FAILING_IO), "FAILING_IO_BELOW": str(folder / name), "FAILING_IO_CALLS": "open,write,sync,rename,close,mkdir",
             "FAILING_IO_AT": str(at), "FAILING_IO_ERRNO": str(error), "FAILING_IO_LOG": str(folder / f"{name}.log")}
 
 

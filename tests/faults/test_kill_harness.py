@@ -150,6 +150,7 @@ def test_a_process_that_is_left_behind(place, monkeypatch):
     wait = [sys.executable, "-c", "import time; time.sleep(300)", f"--run.out={place.run}"]
     with subprocess.Popen(wait) as process:
         try:
+            assert attempts.wait_until(lambda: attempts.processes(place.run))  # its command line comes a moment after it
             with pytest.raises(Wrong, match="still alive"):
                 attempts.expect_nobody(place.run)
         finally:

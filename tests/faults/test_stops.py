@@ -10,9 +10,10 @@ import pytest
 import folder_checks
 from attempts import Place, expect_nobody, hit, ranks_of, started, wait_until
 from kill_harness import Bench
-from tiny import files_below, message, run
+from tiny import FAILING_IO, files_below, message, run
 
-LONG = "--noise.draws=4"  # so many units that none of these stops comes too late
+LONG = "--noise.draws=4"  # so many units,
+SLOW = 50                 # and so many milliseconds for the commit of each, that none of these stops comes too late
 GROUPS = [(1, 1), (2, 1), (2, 2), (4, 1), (4, 2)]
 
 
@@ -28,10 +29,12 @@ def place(bench, tmp_path):
 
 @pytest.fixture
 def start(bench, place):
-    """A function that starts the long run in `place`; used by `with`."""
-    def run(ranks, experts=1, *settings):
+    """A function that starts the long run in `place`, on a slow disk; used by `with`."""
+    def run(ranks, experts=1, *settings, slow=SLOW):
         command = bench.command("plain", place.run, LONG, f"--parallel.experts={experts}", *settings)
-        return started(command, place, ranks if ranks > 1 else 0)
+        disk = {"LD_PRELOAD": str(FAILING_IO), "FAILING_IO_BELOW": str(place.run / "units"), "FAILING_IO_CALLS": "rename",
+                "FAILING_IO_SLOW": str(slow)}
+        return started(command, place, ranks if ranks > 1 else 0, disk if slow else {})
     return run
 
 
@@ -39,7 +42,7 @@ def start(bench, place):
 def goes_on(bench, place, start):
     """A function that lets the run go on to its end, and compares its data with those of one that nobody stopped."""
     def run(ranks=2):
-        with start(ranks) as process:
+        with start(ranks, slow=0) as process:
             assert process.wait(timeout=240) == 0, place.said.read_text()
         assert folder_checks.problems(place.run, finished=True) == []
         assert folder_checks.different(place.run / "sweep.h5", bench.whole("plain", LONG) / "sweep.h5") == []

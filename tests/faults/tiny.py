@@ -11,6 +11,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(os.environ.get("MOESWEEP_BUILD", ROOT / "build" / "cpu")) / "moesweep"
+FAILING_IO = PROGRAM.with_name("failing_io.so")
 FIRST, SECOND = (f"model-0000{i}-of-00002.safetensors" for i in (1, 2))
 # What a run leaves that breaks when its folder has been opened.
 OPENED = ["run", "run/config.ini", "run/identity.ini", "run/lock", "run/units", "run/weights.sha256"]
