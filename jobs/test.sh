@@ -22,6 +22,7 @@ build_for_cuda() {
 failed=0
 export OMP_NUM_THREADS=1
 [[ $(id -u) -ne 0 ]] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1   # for the suites that run beside each other
 export MOESWEEP_RUN=$MOESWEEP_BUILD/paper-demo   # the whole study on the demo, whose tables and report are tested
 rm -rf "$MOESWEEP_RUN"
 "$MOESWEEP_BUILD/moesweep" trace configs/paper-demo.ini --run.out="$MOESWEEP_RUN" || failed=1
