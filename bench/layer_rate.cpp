@@ -10,38 +10,13 @@
 
 #include "moesweep/attention.h"
 #include "moesweep/layers.h"
+#include "true_shapes.h"
 
 using namespace moesweep;
 
 namespace {
 
 constexpr std::int64_t context = 11, rows_per_run = 64;
-
-ModelConfig shape_of(const std::string& model) {
-    ModelConfig m;
-    m.num_hidden_layers = 1;
-    m.num_attention_heads = 32;
-    m.head_dim = m.rotary_dim = 128;
-    m.rms_norm_eps = 1e-6;
-    m.rope_theta = 1e6;
-    if (model == "qwen3") {
-        m.hidden_size = 2048;
-        m.num_key_value_heads = 4;
-        m.moe_intermediate_size = 768;
-        m.num_experts = 128;
-        m.num_experts_per_tok = 8;
-        m.qk_norm = true;
-    } else if (model == "mixtral") {
-        m.hidden_size = 4096;
-        m.num_key_value_heads = 8;
-        m.moe_intermediate_size = 14336;
-        m.num_experts = 8;
-        m.num_experts_per_tok = 2;
-    } else {
-        fail(Exit::usage, "'{}': expected qwen3 or mixtral", model);
-    }
-    return m;
-}
 
 at::Tensor random(std::int64_t rows, std::int64_t columns) {
     return at::randn({rows, columns}) / std::sqrt(double(columns));
@@ -83,14 +58,6 @@ at::Tensor step(const ModelConfig& m, const LayerWeights& layer, const Rotary& r
     return after + combine(*layer.moe, routing, contributions(*layer.moe, routing, x), x);
 }
 
-/// Floating-point operations of the matrix products with weights alone.
-double operations(const ModelConfig& m, std::int64_t N) {
-    const double D = double(m.hidden_size);
-    const double attention = double((2 * m.num_attention_heads + 2 * m.num_key_value_heads) * m.head_dim) * D;
-    const double moe = (3 * double(m.num_experts_per_tok * m.moe_intermediate_size) + double(m.num_experts)) * D;
-    return 2 * double(N) * (attention + moe);
-}
-
 template <class Work>
 double seconds(Work work) {
     const auto begin = std::chrono::steady_clock::now();
@@ -110,7 +77,7 @@ int main(int argc, char** argv) try {
     const c10::InferenceMode no_autograd;
     at::set_num_threads(1);
     const std::string model = argc > 1 ? argv[1] : "qwen3";
-    const ModelConfig m = shape_of(model);
+    const ModelConfig m = parse_model_config(shape_of(model, /*layers=*/1), model);
     const LayerWeights layer = random_layer(m);
 
     const std::int64_t runs = model == "qwen3" ? 64 : 16;  // 4,800 or 1,200 rows: some 300 for each expert
@@ -132,8 +99,8 @@ int main(int argc, char** argv) try {
     product_rate();
     for (int round = 0; round < 5; ++round) {
         const double peak = product_rate();
-        const double rate =
-            operations(m, hidden.size(0)) / seconds([&] { step(m, layer, rotary, attention, at_positions, hidden); });
+        const double rate = operations_per_row(m, 0) * double(hidden.size(0)) /
+                            seconds([&] { step(m, layer, rotary, attention, at_positions, hidden); });
         shares.push_back(rate / peak);
         fmt::print("{}: {} rows, {:.1f} GFLOP/s, large products {:.1f} GFLOP/s, share {:.2f}\n", model, hidden.size(0),
                    rate / 1e9, peak / 1e9, shares.back());

@@ -7,24 +7,18 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <chrono>
 #include <cstdlib>
-#include <fstream>
-#include <random>
 
 #include "moesweep/files.h"
 #include "moesweep/weights.h"
+#include "true_shapes.h"
 
 using namespace moesweep;
 namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* qwen3 = R"({{"model_type":"qwen3_moe","vocab_size":1024,"hidden_size":2048,"num_hidden_layers":{},
-"num_attention_heads":32,"num_key_value_heads":4,"head_dim":128,"moe_intermediate_size":768,"num_experts":128,
-"num_experts_per_tok":8,"norm_topk_prob":true,"rms_norm_eps":1e-6,"rope_theta":1e6}})";
 constexpr std::size_t piece_bytes = std::size_t{4} << 20;
 
 double seconds_of(auto&& action) {
@@ -38,51 +32,10 @@ double median(std::vector<double> values) {
     return values[values.size() / 2];
 }
 
-// making ------------------------------------------------------------------------------------------------------------------
-
-/// A shard with tensors by name, as the hub's are, of random bf16 numbers between 1/16 and 16 in size.
-void write_shard(const fs::path& path, const std::map<std::string, std::vector<std::int64_t>>& shapes) {
-    Json header;
-    std::size_t end = 0;
-    for (const auto& [name, shape] : shapes) {
-        std::size_t bytes = 2;
-        for (const auto extent : shape) bytes *= static_cast<std::size_t>(extent);
-        header[name] = {{"dtype", "BF16"}, {"shape", shape}, {"data_offsets", {end, end + bytes}}};
-        end += bytes;
-    }
-    const std::string text = header.dump();
-    const auto length = std::bit_cast<std::array<char, 8>>(std::uint64_t{text.size()});
-    std::ofstream file(path, std::ios::binary);
-    file.write(length.data(), length.size()) << text;
-
-    std::mt19937_64 random(end);
-    std::vector<std::uint64_t> numbers(piece_bytes / 8);
-    for (std::size_t done = 0; done < end; done += piece_bytes) {
-        for (auto& four : numbers) four = (random() & 0x83ff83ff83ff83ff) | 0x3c003c003c003c00;
-        file.write(reinterpret_cast<const char*>(numbers.data()),
-                   static_cast<std::streamsize>(std::min(piece_bytes, end - done)));
-    }
-    if (!file.flush()) fail(Exit::io, "{}: cannot be written", path.string());
-}
-
 void make(const fs::path& folder, int layers) {
-    make_writable_folder(folder);
-    std::ofstream(folder / "config.json") << fmt::format(qwen3, layers);
-    std::map<std::string, std::map<std::string, std::vector<std::int64_t>>> shards;
-    Json index;
-    for (const auto& [name, shape] : expected_tensors(read_model_config(folder))) {
-        const bool in_layer = name.starts_with("model.layers.");
-        const std::string file =
-            in_layer ? fmt::format("layer-{}.safetensors", std::stoi(name.substr(13))) : "ends.safetensors";
-        index["weight_map"][name] = file;
-        shards[file][name] = shape;
-    }
-    for (const auto& [file, shapes] : shards) write_shard(folder / file, shapes);
-    std::ofstream(folder / "model.safetensors.index.json") << index.dump();
+    write_checkpoint(folder, shape_of("qwen3", layers), Layers::random);
     ::sync();  // pages that wait to be written cannot be dropped from the cache
 }
-
-// reading -----------------------------------------------------------------------------------------------------------------
 
 using Files = std::vector<InputFile>;
 

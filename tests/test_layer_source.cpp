@@ -121,6 +121,20 @@ TEST_CASE(
     CHECK((streamed.streamed() && !resident.streamed()));
 }
 
+TEST_CASE("Layers that are made, not read, lie where those that are read do") {
+    const Opened opened(tiny_config(family()), GENERATE(Precision::fp32, Precision::fp64, Precision::split));
+    const auto share = GENERATE(ExpertShare{0, 5}, ExpertShare{1, 3});
+    const LayerSource::Make make = [&](const std::string& name, const at::Tensor& values) {
+        auto numbers = opened.model.tensors.at(name);
+        values.copy_(at::from_blob(numbers.data(), values.sizes(), at::kDouble));
+    };
+    LayerSource made(opened.weights, share, make), read(opened.weights, share, false);
+    for (int pass = 0; pass < 2; ++pass)
+        for (std::int64_t l = 0; l < opened.count(); ++l) REQUIRE(same_bits(made.layer(l), read.layer(l)));
+    CHECK(made.memory_bytes() == read.memory_bytes());
+    CHECK((made.bytes_read() == 0 && !made.streamed()));
+}
+
 TEST_CASE("Streamed layers take turns in two buffers") {
     const Opened opened(tiny_config("mixtral"));
     LayerSource source(opened.weights, {0, 5}, true);

@@ -59,6 +59,8 @@ struct ModelConfig {
 /// Reads MODEL/config.json. Error(data) names the field that is missing, out of range, contradicts another, or asks for
 /// something that is not supported (rope scaling, quantised weights, an activation other than silu, an unknown family).
 ModelConfig read_model_config(const std::filesystem::path& model_folder);
+/// The same of its contents; `file` is its name in messages.
+ModelConfig parse_model_config(const Json& json, const std::string& file);
 
 /// A tensor that a checkpoint of this architecture must hold.
 struct ExpectedTensor {

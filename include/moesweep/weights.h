@@ -6,9 +6,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "moesweep/config.h"
@@ -102,6 +104,10 @@ class Weights {
 class LayerSource {
   public:
     LayerSource(const Weights& weights, ExpertShare share, bool streamed);
+    /// Resident layers whose values are not read: `make` writes those of each stored tensor, given its name there and its place
+    /// [as stored] on the device. For benchmarks of models too large to be carried to where they run.
+    using Make = std::function<void(const std::string& name, const at::Tensor& values)>;
+    LayerSource(const Weights& weights, ExpertShare share, const Make& make);
     ~LayerSource();
     LayerSource(const LayerSource&) = delete;
     LayerSource& operator=(const LayerSource&) = delete;

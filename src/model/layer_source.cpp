@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "layer_reader.h"
+#include "stored.h"
 #include "upload.h"
 
 namespace moesweep {
@@ -32,6 +33,21 @@ struct LayerSource::State {
         stop.request_stop();
         if (reading.valid()) reading.wait();
         for (Upload& upload : uploads) upload.finish();  // its memory goes away
+    }
+
+    /// Memory for all layers or for two of them, and the plans that lie in it.
+    void allocate(const Weights& weights) {
+        const std::int64_t layers = weights.config().num_hidden_layers;
+        std::vector<std::int64_t> sizes;
+        for (std::int64_t l = 0; l < layers; ++l) sizes.push_back(plan_layer(weights, l, share).bytes);
+        if (streamed) sizes.assign(2, *std::ranges::max_element(sizes));
+        for (const std::int64_t bytes : sizes) {
+            memory.push_back(weights.device().is_cpu()
+                                 ? map_memory(bytes)
+                                 : at::empty({bytes}, at::TensorOptions(at::kByte).device(weights.device())));
+            memory_bytes += bytes;
+        }
+        for (std::int64_t l = 0; l < layers; ++l) plans.push_back(plan_layer(weights, l, share, memory_of(l)));
     }
 
     const at::Tensor& memory_of(std::int64_t layer) const {
@@ -80,27 +96,32 @@ struct LayerSource::State {
 LayerSource::LayerSource(const Weights& weights, ExpertShare share, bool streamed)
     : state_(std::make_unique<State>(share, streamed)) {
     State& s = *state_;
-    const std::int64_t layers = weights.config().num_hidden_layers;
-    std::vector<std::int64_t> sizes;
-    for (std::int64_t l = 0; l < layers; ++l) sizes.push_back(plan_layer(weights, l, share).bytes);
-    if (streamed) sizes.assign(2, *std::ranges::max_element(sizes));
+    s.allocate(weights);
     const bool on_cpu = weights.device().is_cpu();
-    for (const std::int64_t bytes : sizes) {
-        s.memory.push_back(on_cpu ? map_memory(bytes)
-                                  : at::empty({bytes}, at::TensorOptions(at::kByte).device(weights.device())));
-        s.memory_bytes += bytes;
-    }
+    const std::int64_t largest = std::ranges::max(s.plans, {}, &LayerPlan::bytes).bytes;
     for (int i = 0; i < 2 && !on_cpu; ++i) {
-        s.staging.push_back(staging_memory(*std::ranges::max_element(sizes), weights.device()));
+        s.staging.push_back(staging_memory(largest, weights.device()));
         s.uploads.emplace_back(weights.device());
     }
-    for (std::int64_t l = 0; l < layers; ++l) s.plans.push_back(plan_layer(weights, l, share, s.memory_of(l)));
     if (streamed && on_cpu) s.memory_bytes += s.reader.memory_bytes();
     if (streamed) return;
-    for (std::int64_t l = 0; l < layers; ++l) s.read(l);
+    for (std::size_t l = 0; l < s.plans.size(); ++l) s.read(static_cast<std::int64_t>(l));
     for (Upload& upload : s.uploads) upload.finish();
     s.uploads.clear();
     s.staging.clear();
+}
+
+LayerSource::LayerSource(const Weights& weights, ExpertShare share, const Make& make)
+    : state_(std::make_unique<State>(share, /*streamed=*/false)) {
+    State& s = *state_;
+    s.allocate(weights);
+    for (std::size_t l = 0; l < s.plans.size(); ++l)
+        for (const Part& part : s.plans[l].parts) {
+            const auto elements = element_count(*part.view);
+            const at::Tensor bytes =
+                s.memory[l].narrow(0, part.to, elements * static_cast<std::int64_t>(at::elementSize(part.dtype)));
+            make(*part.name, bytes.view(part.dtype).view(part.view->shape));
+        }
 }
 
 LayerSource::~LayerSource() = default;

@@ -81,10 +81,13 @@ double ConfigReader::rope(const std::string& key, double otherwise) const {
 
 ModelConfig read_model_config(const std::filesystem::path& model_folder) {
     const auto path = model_folder / "config.json";
-    const Json json = parse_json(read_file(path), path.string());
-    const ConfigReader reader(json, path.string());
+    return parse_model_config(parse_json(read_file(path), path.string()), path.string());
+}
+
+ModelConfig parse_model_config(const Json& json, const std::string& file) {
+    const ConfigReader reader(json, file);
     ModelConfig config;
-    config.model_type = get_field<std::string>(json, "model_type", path.string());
+    config.model_type = get_field<std::string>(json, "model_type", file);
     for (const auto& family : families) {
         if (config.model_type != family.model_type) continue;
         describe_common(reader, config);
