@@ -5,6 +5,7 @@
 
 #include "catch_beside_torch.h"
 #include "in_a_process.h"
+#include "moesweep/files.h"
 #include "moesweep/watchdog.h"
 
 using namespace moesweep;
@@ -30,6 +31,39 @@ TEST_CASE("who moves is left alone", "[watchdog]") {
     CHECK(WIFEXITED(outcome.status));
     CHECK(WEXITSTATUS(outcome.status) == 0);
     CHECK(outcome.said.empty());
+}
+
+TEST_CASE("who works without a tick is left alone where work is the sign, and so is who waits for others",
+          "[watchdog]") {
+    const Outcome outcome = in_a_process([] {
+        const Comm alone = Comm::alone();
+        Watchdog watchdog(alone, 0.5);
+        watchdog.phase("opening", Watchdog::Signs::work);
+        const auto passed = [begin = std::chrono::steady_clock::now()](double seconds) {
+            return std::chrono::steady_clock::now() - begin > std::chrono::duration<double>(seconds);
+        };
+        while (!passed(1.5)) continue;  // computes
+        while (!passed(3)) {            // reads
+            sleep_seconds(0.01);
+            read_file("/proc/self/stat");
+        }
+        const Comm::Waiting waiting("MPI_Bcast");
+        sleep_seconds(1.5);
+    });
+    CHECK(WIFEXITED(outcome.status));
+    CHECK(WEXITSTATUS(outcome.status) == 0);
+    CHECK(outcome.said.empty());
+}
+
+TEST_CASE("who neither works nor waits is ended where work is the sign", "[watchdog]") {
+    const Outcome outcome = in_a_process([] {
+        const Comm alone = Comm::alone();
+        Watchdog watchdog(alone, 0.3);
+        watchdog.phase("opening", Watchdog::Signs::work);
+        sleep_seconds(60);
+    });
+    CHECK(WEXITSTATUS(outcome.status) == static_cast<int>(Exit::stuck));
+    for (const char* word : {"rank 0", "'opening'", "at work"}) CHECK(outcome.said.find(word) != std::string::npos);
 }
 
 TEST_CASE("outside of a phase, and without a limit, nobody watches", "[watchdog]") {

@@ -11,14 +11,17 @@ namespace moesweep {
 
 class Watchdog {
   public:
-    /// Every rank calls it. 0 seconds: nobody watches.
+    /// Every rank calls it, in the thread that is to work. 0 seconds: nobody watches.
     Watchdog(const Comm& world, double seconds);
     ~Watchdog();
     Watchdog(const Watchdog&) = delete;
     Watchdog& operator=(const Watchdog&) = delete;
 
+    /// By what it is seen that a rank moves. work: this thread reads, writes, computes, or waits for others in MPI, as the kernel
+    /// counts it; that is enough where the only fear is a file system that does not answer.
+    enum class Signs { ticks, work };
     /// Enters a phase, "sweep" for instance. In the empty one nobody watches.
-    void phase(const std::string& name);
+    void phase(const std::string& name, Signs signs = Signs::ticks);
     /// Work goes on. Cheap enough to be called hundreds of times a second.
     void tick();
 

@@ -107,6 +107,8 @@ Exit trace(const CommandLine& line, const Comm& comm) {
     }
 
     // 2. Where it runs, and what it reads: model, tokenizer, facts
+    Watchdog watchdog(comm, config.run.watchdog);
+    watchdog.phase("opening", Watchdog::Signs::work);
     const c10::Device device = settle_device(config, comm);
     const Inputs inputs = open_inputs(config, comm, device);
 
@@ -128,7 +130,6 @@ Exit trace(const CommandLine& line, const Comm& comm) {
     });
 
     // 4. The ranks: who shares a model, what stays in memory
-    Watchdog watchdog(comm, config.run.watchdog);
     const Ranks ranks = look_at_ranks(config, comm, device);
     Layout layout;
     comm.together([&] { layout = choose_layout(config, *inputs.weights, estimate(config, inputs).work, ranks); });
@@ -174,6 +175,7 @@ Exit trace(const CommandLine& line, const Comm& comm) {
     }
 
     // 8. One file, with the study's results
+    watchdog.phase("merging", Watchdog::Signs::work);
     log_traffic(crew);
     const Attributes made_by = provenance(line, config, crew, started);
     comm.together([&] {

@@ -120,7 +120,7 @@ std::vector<Case> scan(const Config& config, const Inputs& inputs, Crew& crew) {
         std::move(round.begin(), round.end(), std::back_inserter(scanned));
         crew.progress.update(static_cast<std::int64_t>(usable), 0, 0);
     }
-    crew.watchdog.phase("");
+    crew.watchdog.phase("scanned", Watchdog::Signs::work);
     crew.progress.update(static_cast<std::int64_t>(usable), 0, 0);
     crew.progress.end();
     return scanned;

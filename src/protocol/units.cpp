@@ -136,7 +136,7 @@ bool compute_series(const Config& config, const Inputs& inputs, const std::vecto
     crew.world.together([&] {
         if (failure) throw Error(*failure);
     });
-    crew.watchdog.phase("");
+    crew.watchdog.phase("swept", Watchdog::Signs::work);
     crew.progress.update(done(), 0, 0);
     crew.progress.end();
     bool complete = false;

@@ -16,7 +16,7 @@ import tiny
 
 PATIENCE = 240     # seconds after which an attempt hangs
 DYING = 10         # seconds that the ranks may outlive their mpirun
-WATCHDOG = 2       # run.watchdog where a rank is frozen, in seconds
+WATCHDOG = 3       # run.watchdog where a rank is frozen, in seconds
 ALONE = 124        # code of an mpirun that hangs without a rank, having lost its way between a signal and a rank that connects
 DISK = 64 << 20    # bytes of a small disk
 ENVIRONMENT = {**{key: value for key, value in os.environ.items() if not key.startswith("MOESWEEP_")},
@@ -230,7 +230,7 @@ def draw_attempt(rng, most_ranks, left, on_disk, last):
     attempt = Attempt(ranks, mpirun, settings, blow)
     if blow == "freeze a rank":
         settings.append(f"--run.watchdog={WATCHDOG}")
-        attempt.commits = rng.randint(1, max(1, left // 2))  # in the sweep, where the watchdog watches
+        attempt.commits = rng.randint(1, max(1, left))  # once it is under way: nobody watches MPI's own start
     elif blow != "file limit" and (left == 0 or rng.random() < 0.2):
         attempt.delay = rng.uniform(0, 1)
     else:  # MPI's own start takes a limit on files ill

@@ -29,10 +29,10 @@ def place(bench, tmp_path):
 
 @pytest.fixture
 def start(bench, place):
-    """A function that starts the long run in `place`, on a slow disk; used by `with`."""
-    def run(ranks, experts=1, *settings, slow=SLOW):
+    """A function that starts the long run in `place`, on a disk that is slow to commit some of its files; used by `with`."""
+    def run(ranks, experts=1, *settings, slow=SLOW, files="units"):
         command = bench.command("plain", place.run, LONG, f"--parallel.experts={experts}", *settings)
-        disk = {"LD_PRELOAD": str(FAILING_IO), "FAILING_IO_BELOW": str(place.run / "units"), "FAILING_IO_CALLS": "rename",
+        disk = {"LD_PRELOAD": str(FAILING_IO), "FAILING_IO_BELOW": str(place.run / files), "FAILING_IO_CALLS": "rename",
                 "FAILING_IO_SLOW": str(slow)}
         return started(command, place, ranks if ranks > 1 else 0, disk if slow else {})
     return run
@@ -177,6 +177,18 @@ def test_a_rank_that_does_not_move(place, start, goes_on, ranks, experts, frozen
         assert process.wait(timeout=240) == 71, place.said.read_text()
         expect_nobody(place.run)
     [line] = ours(place.said)
-    assert re.match(rf"moesweep: rank {frozen}: no progress for \d+ s \(run\.watchdog\) in phase 'sweep'", line), line
+    assert re.match(rf"moesweep: rank {frozen}: no progress for \d+ s \(run\.watchdog\) in phase 'sweep', its process does not run", line), line
+    assert folder_checks.problems(place.run) == []
+    goes_on()
+
+
+@pytest.mark.parametrize(("file", "phase"), [
+    ("config.ini", "opening"), ("cases.h5", "scanned"), ("units", "sweep"), ("sweep.h5", "merging")])
+def test_a_disk_that_does_not_answer(place, start, goes_on, file, phase):
+    with start(2, 1, "--run.watchdog=2", slow=100_000, files=file) as process:
+        assert process.wait(timeout=90) == 71, place.said.read_text()
+        expect_nobody(place.run)
+    [line] = ours(place.said)
+    assert re.match(rf"moesweep: rank \d: no progress for \d+ s \(run\.watchdog\) in phase '{phase}', at work", line), line
     assert folder_checks.problems(place.run) == []
     goes_on()
