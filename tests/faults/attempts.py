@@ -16,7 +16,7 @@ import tiny
 
 PATIENCE = 240     # seconds after which an attempt hangs
 DYING = 10         # seconds that the ranks may outlive their mpirun
-WATCHDOG = 3       # run.watchdog where a rank is frozen, in seconds
+WATCHDOG = 4       # run.watchdog where a rank is frozen, in seconds
 ALONE = 124        # code of an mpirun that hangs without a rank, having lost its way between a signal and a rank that connects
 DISK = 64 << 20    # bytes of a small disk
 ENVIRONMENT = {**{key: value for key, value in os.environ.items() if not key.startswith("MOESWEEP_")},

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import folder_checks
-from attempts import Place, expect_nobody, hit, ranks_of, started, wait_until
+from attempts import WATCHDOG, Place, expect_nobody, hit, ranks_of, started, wait_until
 from kill_harness import Bench
 from tiny import FAILING_IO, files_below, message, run
 
@@ -171,7 +171,7 @@ def test_a_second_live_run_is_refused(bench, place, start, ranks):
 
 @pytest.mark.parametrize(("ranks", "experts", "frozen"), [(2, 1, 0), (2, 1, 1), (2, 2, 0), (2, 2, 1), (4, 1, 2), (4, 2, 3)])
 def test_a_rank_that_does_not_move(place, start, goes_on, ranks, experts, frozen):
-    with start(ranks, experts, "--run.watchdog=2") as process:
+    with start(ranks, experts, f"--run.watchdog={WATCHDOG}") as process:
         wait_for_units(process, place.run)
         hit(ranks_of(place.run)[frozen], signal.SIGSTOP)
         assert process.wait(timeout=240) == 71, place.said.read_text()
@@ -185,7 +185,7 @@ def test_a_rank_that_does_not_move(place, start, goes_on, ranks, experts, frozen
 @pytest.mark.parametrize(("file", "phase"), [
     ("config.ini", "opening"), ("cases.h5", "scanned"), ("units", "sweep"), ("sweep.h5", "merging")])
 def test_a_disk_that_does_not_answer(place, start, goes_on, file, phase):
-    with start(2, 1, "--run.watchdog=2", slow=100_000, files=file) as process:
+    with start(2, 1, f"--run.watchdog={WATCHDOG}", slow=100_000, files=file) as process:
         assert process.wait(timeout=90) == 71, place.said.read_text()
         expect_nobody(place.run)
     [line] = ours(place.said)
