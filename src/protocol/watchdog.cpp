@@ -139,8 +139,13 @@ struct Watchdog::State {
     void watch() {
         const auto pause = std::chrono::duration<double>(std::clamp(seconds / 10, 0.01, 1.0));
         std::unique_lock lock(mutex);
+        own->looked = now();
         while (!ending.wait_for(lock, pause, [&] { return ended; })) {
-            own->looked = now();
+            const double before = own->looked.exchange(now());
+            if (own->looked - before > seconds / 2) {
+                move();  // a suspended job or machine that goes on: no rank could move
+                continue;
+            }
             own->waiting = Comm::waiting_in() != nullptr;
             if (signs == Signs::work && (own->waiting || work.grew())) move();
             if (const auto line = verdict()) {

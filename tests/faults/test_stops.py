@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,17 @@ def test_a_rank_that_does_not_move(place, start, goes_on, ranks, experts, frozen
     [line] = ours(place.said)
     assert re.match(rf"moesweep: rank {frozen}: no progress for \d+ s \(run\.watchdog\) in phase 'sweep', its process does not run", line), line
     assert folder_checks.problems(place.run) == []
+    goes_on()
+
+
+def test_a_run_that_is_suspended_for_longer_goes_on(place, start, goes_on):
+    with start(2, 1, f"--run.watchdog={WATCHDOG}") as process:
+        wait_for_units(process, place.run)
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for pid in ranks_of(place.run):
+                hit(pid, number)
+            time.sleep(2 * WATCHDOG if number == signal.SIGSTOP else 0)
+        assert process.wait(timeout=240) == 0, place.said.read_text()
     goes_on()
 
 
