@@ -14,6 +14,16 @@ if(MOESWEEP_TESTS)
   find_package(Catch2 REQUIRED)
 endif()
 
+# fmt, in front of the other version that torch's headers bring along. Its folder is linked to from the build folder, for a
+# compiler looks into /usr/include last, whatever it is told.
+get_target_property(fmt_include fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
+find_path(FMT_INCLUDE_DIR fmt/format.h PATHS ${fmt_include} NO_DEFAULT_PATH REQUIRED)
+file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/fmt)
+file(CREATE_LINK ${FMT_INCLUDE_DIR}/fmt ${PROJECT_BINARY_DIR}/fmt/fmt SYMBOLIC)
+add_library(moesweep_fmt INTERFACE)
+target_include_directories(moesweep_fmt SYSTEM INTERFACE ${PROJECT_BINARY_DIR}/fmt)
+target_link_libraries(moesweep_fmt INTERFACE fmt::fmt)
+
 add_library(moesweep_hdf5 INTERFACE)
 target_include_directories(moesweep_hdf5 SYSTEM INTERFACE ${HDF5_C_INCLUDE_DIRS})
 target_compile_definitions(moesweep_hdf5 INTERFACE ${HDF5_C_DEFINITIONS})

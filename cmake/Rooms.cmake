@@ -10,7 +10,7 @@ if(MOESWEEP_WERROR)
   target_compile_options(moesweep_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>
                          $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings>)
 endif()
-target_link_libraries(moesweep_options INTERFACE fmt::fmt-header-only)
+target_link_libraries(moesweep_options INTERFACE moesweep_fmt)
 if(MOESWEEP_SANITIZE)
   target_compile_options(moesweep_options INTERFACE -fsanitize=${MOESWEEP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(moesweep_options INTERFACE -fsanitize=${MOESWEEP_SANITIZE})
