@@ -27,12 +27,20 @@ export MOESWEEP_RUN=$MOESWEEP_BUILD/paper-demo   # the whole study on the demo, 
 rm -rf "$MOESWEEP_RUN"
 "$MOESWEEP_BUILD/moesweep" trace configs/paper-demo.ini --run.out="$MOESWEEP_RUN" || failed=1
 .venv/bin/ctest --preset "$preset" || failed=1
-interruptions=(tests/faults/test_{kill_harness,kill_points,stops,failing_io,folder_checks}.py)
-.venv/bin/pytest -q "${interruptions[@]}" >"$MOESWEEP_BUILD/interruptions.log" 2>&1 &   # beside the others: each has a core
-interrupted=$!
+# These wait more than they compute, so they run beside the others; what they say comes at the end.
+declare -A beside
+run_beside() {
+    local log=$MOESWEEP_BUILD/$1.log
+    .venv/bin/pytest -q "${@:2}" >"$log" 2>&1 &
+    beside[$log]=$!
+}
+run_beside kill_harness tests/faults/test_kill_harness.py
+run_beside interruptions tests/faults/test_{kill_points,stops,failing_io,folder_checks}.py
 .venv/bin/pytest tests/oracle -q || failed=1
 .venv/bin/pytest tests/faults/test_bad_*.py -q || failed=1
 build_for_cuda || failed=1
-wait "$interrupted" || failed=1
-cat "$MOESWEEP_BUILD/interruptions.log"
+for log in "${!beside[@]}"; do
+    wait "${beside[$log]}" || failed=1
+    cat "$log"
+done
 exit $failed
