@@ -7,13 +7,13 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
-#include <chrono>
 #include <optional>
 #include <random>
 #include <sstream>
 
 #include "moesweep/device.h"
 #include "moesweep/protocol.h"
+#include "timing.h"
 #include "true_shapes.h"
 
 using namespace moesweep;
@@ -81,17 +81,6 @@ std::vector<Case> random_cases(const Options& o, const ModelConfig& model) {
     return cases;
 }
 
-double seconds_of(auto&& action) {
-    const auto begin = std::chrono::steady_clock::now();
-    action();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-double median(std::vector<double> values) {
-    std::ranges::sort(values);
-    return values[values.size() / 2];
-}
-
 /// FLOP/s of large square products in the dtype of the weights.
 double product_rate(const Weights& weights) {
     const bool on_cpu = weights.device().is_cpu();
@@ -140,6 +129,7 @@ bool same_bits(const PassResult& a, const PassResult& b) {
 }
 
 void run(const Options& o) {
+    if (o.cases < 1 || o.tokens < 1 || o.rounds < 1) fail(Exit::usage, "cases, tokens and rounds: 1 at least");
     Config config = make_config(o);
     const Comm alone = Comm::alone();
     const c10::Device device = settle_device(config, alone);
@@ -153,7 +143,6 @@ void run(const Options& o) {
     const std::int64_t sites = std::ranges::count(model.is_moe, true), rows = sites * (1 + model.num_experts_per_tok);
     const Layout layout =
         choose_layout(config, weights, {o.tokens, rows, o.cases}, look_at_ranks(config, alone, device));
-    plan.micro_batches = layout.micro_batches(o.cases);
 
     const std::vector<Case> cases = random_cases(o, model);
     std::vector<PassCase> pass_cases;

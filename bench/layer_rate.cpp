@@ -4,12 +4,11 @@
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
-#include <algorithm>
-#include <chrono>
 #include <string>
 
 #include "moesweep/attention.h"
 #include "moesweep/layers.h"
+#include "timing.h"
 #include "true_shapes.h"
 
 using namespace moesweep;
@@ -58,17 +57,10 @@ at::Tensor step(const ModelConfig& m, const LayerWeights& layer, const Rotary& r
     return after + combine(*layer.moe, routing, contributions(*layer.moe, routing, x), x);
 }
 
-template <class Work>
-double seconds(Work work) {
-    const auto begin = std::chrono::steady_clock::now();
-    work();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
 /// FLOP/s of a large product [2048, 2048] x [2048, 2048].
 double product_rate() {
     const at::Tensor a = at::randn({2048, 2048}), b = at::randn({2048, 2048});
-    return 2 * std::pow(2048.0, 3) / seconds([&] { at::mm(a, b); });
+    return 2 * std::pow(2048.0, 3) / seconds_of([&] { at::mm(a, b); });
 }
 
 }  // namespace
@@ -100,13 +92,12 @@ int main(int argc, char** argv) try {
     for (int round = 0; round < 5; ++round) {
         const double peak = product_rate();
         const double rate = operations_per_row(m, 0) * double(hidden.size(0)) /
-                            seconds([&] { step(m, layer, rotary, attention, at_positions, hidden); });
+                            seconds_of([&] { step(m, layer, rotary, attention, at_positions, hidden); });
         shares.push_back(rate / peak);
         fmt::print("{}: {} rows, {:.1f} GFLOP/s, large products {:.1f} GFLOP/s, share {:.2f}\n", model, hidden.size(0),
                    rate / 1e9, peak / 1e9, shares.back());
     }
-    std::ranges::sort(shares);
-    fmt::print("median share {:.2f}\n", shares[2]);
+    fmt::print("median share {:.2f}\n", median(shares));
 } catch (const moesweep::Error& error) {
     fmt::print(stderr, "layer_rate: {}\n", error.what());
     return static_cast<int>(error.code());

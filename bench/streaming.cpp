@@ -7,11 +7,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 
 #include "moesweep/files.h"
 #include "moesweep/weights.h"
+#include "timing.h"
 #include "true_shapes.h"
 
 using namespace moesweep;
@@ -20,17 +20,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t piece_bytes = std::size_t{4} << 20;
-
-double seconds_of(auto&& action) {
-    const auto begin = std::chrono::steady_clock::now();
-    action();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-double median(std::vector<double> values) {
-    std::ranges::sort(values);
-    return values[values.size() / 2];
-}
 
 void make(const fs::path& folder, int layers) {
     write_checkpoint(folder, shape_of("qwen3", layers), Layers::random);

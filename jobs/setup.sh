@@ -60,7 +60,7 @@ build() {
     [[ "${CI:-}" != true ]] || options=(-DMOESWEEP_WERROR=ON)
     [[ $tests == no ]] || targets=()
     .venv/bin/cmake --preset "$preset" "${options[@]}"
-    .venv/bin/cmake --build --preset "$preset" --parallel "$(nproc)" "${targets[@]}"
+    .venv/bin/cmake --build --preset "$preset" --parallel "$(env -u OMP_NUM_THREADS nproc)" "${targets[@]}"
 }
 
 install_packages
