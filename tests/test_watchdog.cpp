@@ -37,18 +37,18 @@ TEST_CASE("who works without a tick is left alone where work is the sign, and so
           "[watchdog]") {
     const Outcome outcome = in_a_process([] {
         const Comm alone = Comm::alone();
-        Watchdog watchdog(alone, 0.5);
+        Watchdog watchdog(alone, 1.0);
         watchdog.phase("opening", Watchdog::Signs::work);
         const auto passed = [begin = std::chrono::steady_clock::now()](double seconds) {
             return std::chrono::steady_clock::now() - begin > std::chrono::duration<double>(seconds);
         };
-        while (!passed(1.5)) continue;  // computes
-        while (!passed(3)) {            // reads
+        while (!passed(2)) continue;  // computes
+        while (!passed(4)) {          // reads
             sleep_seconds(0.01);
             read_file("/proc/self/stat");
         }
         const Comm::Waiting waiting("MPI_Bcast");
-        sleep_seconds(1.5);
+        sleep_seconds(2);
     });
     CHECK(WIFEXITED(outcome.status));
     CHECK(WEXITSTATUS(outcome.status) == 0);
