@@ -4,9 +4,11 @@
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <boost/program_options.hpp>
+#include <cmath>
 #include <optional>
 #include <random>
 #include <sstream>
@@ -18,7 +20,6 @@
 
 using namespace moesweep;
 namespace po = boost::program_options;
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -96,11 +97,16 @@ double product_rate(const Weights& weights) {
 }
 
 double peak_gigabytes(c10::Device device) {
-    if (device.is_cpu()) return double(resident_memory()) * 1e-9;
+    if (device.is_cpu()) {
+        rusage usage{};
+        ::getrusage(RUSAGE_SELF, &usage);
+        return double(usage.ru_maxrss) * 1024e-9;
+    }
     return double(at::accelerator::getDeviceStats(device.index()).allocated_bytes[0].peak) * 1e-9;
 }
 
-/// What a pass does: rows alive at each layer's start, contexts left out, and the FLOP of all rows' products with weights.
+/// What a pass does: rows alive at each layer's start, contexts left out, and the FLOP of all rows' products with weights,
+/// each counted once though `split` makes it of two.
 struct Work {
     std::int64_t row_layers = 0;
     double operations = 0;

@@ -69,6 +69,7 @@ int main(int argc, char** argv) try {
     const c10::InferenceMode no_autograd;
     at::set_num_threads(1);
     const std::string model = argc > 1 ? argv[1] : "qwen3";
+    if (model != "qwen3" && model != "mixtral") fail(Exit::usage, "'{}': expected qwen3 or mixtral", model);
     const ModelConfig m = parse_model_config(shape_of(model, /*layers=*/1), model);
     const LayerWeights layer = random_layer(m);
 

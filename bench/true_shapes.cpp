@@ -19,67 +19,23 @@ namespace {
 namespace fs = std::filesystem;
 using Shapes = std::map<std::string, std::vector<std::int64_t>>;
 
-const std::map<std::string, Json>& known_shapes() {
-    static const std::map<std::string, Json> shapes = {{"qwen3",
-                                                        {{"model_type", "qwen3_moe"},
-                                                         {"hidden_size", 2048},
-                                                         {"num_hidden_layers", 48},
-                                                         {"num_attention_heads", 32},
-                                                         {"num_key_value_heads", 4},
-                                                         {"head_dim", 128},
-                                                         {"moe_intermediate_size", 768},
-                                                         {"num_experts", 128},
-                                                         {"num_experts_per_tok", 8},
-                                                         {"norm_topk_prob", true},
-                                                         {"rms_norm_eps", 1e-6},
-                                                         {"rope_theta", 1e6}}},
-                                                       {"mixtral",
-                                                        {{"model_type", "mixtral"},
-                                                         {"hidden_size", 4096},
-                                                         {"num_hidden_layers", 32},
-                                                         {"num_attention_heads", 32},
-                                                         {"num_key_value_heads", 8},
-                                                         {"intermediate_size", 14336},
-                                                         {"num_local_experts", 8},
-                                                         {"num_experts_per_tok", 2},
-                                                         {"rms_norm_eps", 1e-5},
-                                                         {"rope_theta", 1e6}}},
-                                                       {"glm4",
-                                                        {{"model_type", "glm4_moe"},
-                                                         {"hidden_size", 4096},
-                                                         {"num_hidden_layers", 46},
-                                                         {"num_attention_heads", 96},
-                                                         {"num_key_value_heads", 8},
-                                                         {"head_dim", 128},
-                                                         {"partial_rotary_factor", 0.5},
-                                                         {"attention_bias", true},
-                                                         {"intermediate_size", 10944},
-                                                         {"moe_intermediate_size", 1408},
-                                                         {"first_k_dense_replace", 1},
-                                                         {"n_routed_experts", 128},
-                                                         {"n_shared_experts", 1},
-                                                         {"num_experts_per_tok", 8},
-                                                         {"norm_topk_prob", true},
-                                                         {"routed_scaling_factor", 1.0},
-                                                         {"n_group", 1},
-                                                         {"topk_group", 1},
-                                                         {"rms_norm_eps", 1e-5},
-                                                         {"rope_theta", 1e6}}},
-                                                       {"small",
-                                                        {{"model_type", "qwen3_moe"},
-                                                         {"hidden_size", 256},
-                                                         {"num_hidden_layers", 8},
-                                                         {"num_attention_heads", 16},
-                                                         {"num_key_value_heads", 2},
-                                                         {"head_dim", 32},
-                                                         {"moe_intermediate_size", 96},
-                                                         {"num_experts", 128},
-                                                         {"num_experts_per_tok", 8},
-                                                         {"norm_topk_prob", true},
-                                                         {"rms_norm_eps", 1e-6},
-                                                         {"rope_theta", 1e6}}}};
-    return shapes;
-}
+// config.json of the models, as far as it matters here.
+constexpr const char* qwen3 = R"({"model_type": "qwen3_moe", "hidden_size": 2048, "num_hidden_layers": 48,
+    "num_attention_heads": 32, "num_key_value_heads": 4, "head_dim": 128, "moe_intermediate_size": 768, "num_experts": 128,
+    "num_experts_per_tok": 8, "norm_topk_prob": true, "rms_norm_eps": 1e-6, "rope_theta": 1e6})";
+constexpr const char* mixtral = R"({"model_type": "mixtral", "hidden_size": 4096, "num_hidden_layers": 32,
+    "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 14336, "num_local_experts": 8,
+    "num_experts_per_tok": 2, "rms_norm_eps": 1e-5, "rope_theta": 1e6})";
+constexpr const char* glm4 = R"({"model_type": "glm4_moe", "hidden_size": 4096, "num_hidden_layers": 46,
+    "num_attention_heads": 96, "num_key_value_heads": 8, "head_dim": 128, "partial_rotary_factor": 0.5,
+    "attention_bias": true, "intermediate_size": 10944, "moe_intermediate_size": 1408, "first_k_dense_replace": 1,
+    "n_routed_experts": 128, "n_shared_experts": 1, "num_experts_per_tok": 8, "norm_topk_prob": true,
+    "routed_scaling_factor": 1.0, "n_group": 1, "topk_group": 1, "rms_norm_eps": 1e-5, "rope_theta": 1e6})";
+constexpr const char* small = R"({"model_type": "qwen3_moe", "hidden_size": 256, "num_hidden_layers": 8,
+    "num_attention_heads": 16, "num_key_value_heads": 2, "head_dim": 32, "moe_intermediate_size": 96, "num_experts": 128,
+    "num_experts_per_tok": 8, "norm_topk_prob": true, "rms_norm_eps": 1e-6, "rope_theta": 1e6})";
+const std::map<std::string, const char*> known_shapes = {
+    {"qwen3", qwen3}, {"mixtral", mixtral}, {"glm4", glm4}, {"small", small}};
 
 std::int64_t product(const std::vector<std::int64_t>& shape) {
     std::int64_t count = 1;
@@ -126,10 +82,10 @@ std::uint64_t hash(const std::string& name) {
 }  // namespace
 
 Json shape_of(const std::string& model, std::int64_t layers) {
-    const auto known = known_shapes().find(model);
-    if (known == known_shapes().end() && !fs::exists(model))
+    const auto known = known_shapes.find(model);
+    if (known == known_shapes.end() && !fs::exists(model))
         fail(Exit::usage, "'{}': expected qwen3, mixtral, glm4, small, or a config.json", model);
-    Json config = known != known_shapes().end() ? known->second : parse_json(read_file(model), model);
+    Json config = parse_json(known != known_shapes.end() ? known->second : read_file(model), model);
     config["vocab_size"] = 1024;
     if (layers > 0) config["num_hidden_layers"] = layers;
     return config;

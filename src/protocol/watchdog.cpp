@@ -103,7 +103,7 @@ struct Watchdog::State {
         own->rank = world.rank();
     }
 
-    /// Notes that the rank moves, if it is watched. The phase may end at the same moment in the other thread: nothing is noted then.
+    /// Notes that the rank moves, if it is watched: nothing where the other thread ends the phase at this moment.
     void move() {
         double last = own->moved;
         if (last > 0) own->moved.compare_exchange_strong(last, now());

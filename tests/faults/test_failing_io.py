@@ -26,8 +26,7 @@ def trace(folder, name, ranks=1, **fault):
 
 def environment(folder, name, at=0, error=errno.EIO):
     """The at-th call that concerns a file of the run fails, 0: none; all are logged."""
-    return {"LD_PRELOAD": str(tiny.FAILING_IO), "FAILING_IO_BELOW": str(folder / name), "FAILING_IO_CALLS": "open,write,sync,rename,close,mkdir",
-            "FAILING_IO_AT": str(at), "FAILING_IO_ERRNO": str(error), "FAILING_IO_LOG": str(folder / f"{name}.log")}
+    return tiny.watched_disk(folder / name, "open,write,sync,rename,close,mkdir", at=at, errno=error, log=folder / f"{name}.log")
 
 
 def calls(folder, name):

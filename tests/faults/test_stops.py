@@ -11,7 +11,7 @@ import pytest
 import folder_checks
 from attempts import WATCHDOG, Place, expect_nobody, hit, ranks_of, started, wait_until
 from kill_harness import Bench
-from tiny import FAILING_IO, files_below, message, run
+from tiny import files_below, message, run, watched_disk
 
 LONG = "--noise.draws=4"  # so many units,
 SLOW = 50                 # and so many milliseconds for the commit of each, that none of these stops comes too late
@@ -33,9 +33,8 @@ def start(bench, place):
     """A function that starts the long run in `place`, on a disk that is slow to commit some of its files; used by `with`."""
     def run(ranks, experts=1, *settings, slow=SLOW, files="units"):
         command = bench.command("plain", place.run, LONG, f"--parallel.experts={experts}", *settings)
-        disk = {"LD_PRELOAD": str(FAILING_IO), "FAILING_IO_BELOW": str(place.run / files), "FAILING_IO_CALLS": "rename",
-                "FAILING_IO_SLOW": str(slow)}
-        return started(command, place, ranks if ranks > 1 else 0, disk if slow else {})
+        disk = watched_disk(place.run / files, "rename", slow=slow) if slow else {}
+        return started(command, place, ranks if ranks > 1 else 0, disk)
     return run
 
 
@@ -170,16 +169,21 @@ def test_a_second_live_run_is_refused(bench, place, start, ranks):
     assert folder_checks.different(place.run / "sweep.h5", bench.whole("plain", LONG) / "sweep.h5") == []
 
 
+def expect_ended(process, place, rank, phase, what, seconds=240):
+    """By the watchdog, with one line that says so."""
+    assert process.wait(timeout=seconds) == 71, place.said.read_text()
+    expect_nobody(place.run)
+    [line] = ours(place.said)
+    assert re.match(rf"moesweep: rank {rank}: no progress for \d+ s \(run\.watchdog\) in phase '{phase}', {what};", line), line
+    assert folder_checks.problems(place.run) == []
+
+
 @pytest.mark.parametrize(("ranks", "experts", "frozen"), [(2, 1, 0), (2, 1, 1), (2, 2, 0), (2, 2, 1), (4, 1, 2), (4, 2, 3)])
 def test_a_rank_that_does_not_move(place, start, goes_on, ranks, experts, frozen):
     with start(ranks, experts, f"--run.watchdog={WATCHDOG}") as process:
         wait_for_units(process, place.run)
         hit(ranks_of(place.run)[frozen], signal.SIGSTOP)
-        assert process.wait(timeout=240) == 71, place.said.read_text()
-        expect_nobody(place.run)
-    [line] = ours(place.said)
-    assert re.match(rf"moesweep: rank {frozen}: no progress for \d+ s \(run\.watchdog\) in phase 'sweep', its process does not run", line), line
-    assert folder_checks.problems(place.run) == []
+        expect_ended(process, place, frozen, "sweep", "its process does not run")
     goes_on()
 
 
@@ -198,9 +202,5 @@ def test_a_run_that_is_suspended_for_longer_goes_on(place, start, goes_on):
     ("config.ini", "opening"), ("cases.h5", "scanned"), ("units", "sweep"), ("sweep.h5", "merging")])
 def test_a_disk_that_does_not_answer(place, start, goes_on, file, phase):
     with start(2, 1, f"--run.watchdog={WATCHDOG}", slow=100_000, files=file) as process:
-        assert process.wait(timeout=90) == 71, place.said.read_text()
-        expect_nobody(place.run)
-    [line] = ours(place.said)
-    assert re.match(rf"moesweep: rank \d: no progress for \d+ s \(run\.watchdog\) in phase '{phase}', at work", line), line
-    assert folder_checks.problems(place.run) == []
+        expect_ended(process, place, r"\d", phase, "at work", seconds=90)  # before the disk answers
     goes_on()

@@ -201,3 +201,9 @@ def refused(folder, ranks, code, *words, new_files=(), arguments=("trace", "trac
     assert {name: after.get(name, "gone") for name in before} == before
     assert set(after) - set(before) <= set(new_files)
     return line
+
+
+def watched_disk(below, calls, **settings):
+    """The environment in which failing_io.c counts those calls on what lies below a folder; its other settings by their names."""
+    return {"LD_PRELOAD": str(FAILING_IO), "FAILING_IO_BELOW": str(below), "FAILING_IO_CALLS": calls,
+            **{f"FAILING_IO_{name.upper()}": str(value) for name, value in settings.items()}}
