@@ -94,11 +94,13 @@ def where_they_are(run):
 
 @dataclasses.dataclass
 class Place:
-    """Where the inputs are, where the run's folder is to be, on which disk, and where the attempts' output goes."""
+    """Where the inputs are, where the run's folder is to be, on which disk, and where the attempts' output goes. `more` of the
+    environment says how that disk behaves."""
     inputs: Path
     run: Path
     disk: Path
     said: Path
+    more: dict = dataclasses.field(default_factory=dict)
 
 
 @contextlib.contextmanager
@@ -267,7 +269,7 @@ def carry_out(attempt, command, place, rng):
     with open(place.said, "a") as said:
         print(f"--- {attempt}", file=said)
     command = [*command, *attempt.settings]
-    with started(command, place, attempt.ranks if attempt.mpirun else 0) as process:
+    with started(command, place, attempt.ranks if attempt.mpirun else 0, place.more) as process:
         look = None if attempt.blow == "nothing" else strike(attempt, Live(process, place), rng)
         try:
             code = process.wait(timeout=PATIENCE)
