@@ -35,7 +35,8 @@ run_beside() {
     beside[$log]=$!
 }
 run_beside kill_harness tests/faults/test_kill_harness.py
-run_beside interruptions tests/faults/test_{kill_points,stops,failing_io,folder_checks}.py
+run_beside kill_points tests/faults/test_{kill_points,folder_checks}.py
+run_beside interruptions tests/faults/test_{stops,failing_io}.py
 .venv/bin/pytest tests/oracle -q || failed=1
 .venv/bin/pytest tests/faults/test_bad_*.py -q || failed=1
 build_for_cuda || failed=1
