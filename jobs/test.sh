@@ -27,7 +27,7 @@ export MOESWEEP_RUN=$MOESWEEP_BUILD/paper-demo   # the whole study on the demo, 
 rm -rf "$MOESWEEP_RUN"
 "$MOESWEEP_BUILD/moesweep" trace configs/paper-demo.ini --run.out="$MOESWEEP_RUN" || failed=1
 .venv/bin/ctest --preset "$preset" || failed=1
-# These wait more than they compute, so they run beside the others; what they say comes at the end.
+# These wait more than they compute, so they run beside the oracle; what they say comes at the end.
 declare -A beside
 run_beside() {
     local log=$MOESWEEP_BUILD/$1.log
@@ -35,10 +35,9 @@ run_beside() {
     beside[$log]=$!
 }
 run_beside kill_harness tests/faults/test_kill_harness.py
-run_beside kill_points tests/faults/test_{kill_points,folder_checks}.py
+run_beside faults tests/faults/test_{kill_points,folder_checks,bad_*}.py
 run_beside interruptions tests/faults/test_{stops,failing_io}.py
 .venv/bin/pytest tests/oracle -q || failed=1
-.venv/bin/pytest tests/faults/test_bad_*.py -q || failed=1
 build_for_cuda || failed=1
 for log in "${!beside[@]}"; do
     wait "${beside[$log]}" || failed=1

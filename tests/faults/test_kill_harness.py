@@ -27,9 +27,14 @@ def bench(tmp_path_factory):
     return Bench(tmp_path_factory.mktemp("inputs"))
 
 
+def slow_place(bench, disk, said):
+    """On a disk that is slow to commit units, so that nothing that is to happen amid a run comes too late."""
+    return Place(bench.folder, disk / "run", disk, said, watched_disk(disk / "run" / "units", "rename", slow=100))
+
+
 @pytest.fixture
 def place(bench, tmp_path):
-    return Place(bench.folder, tmp_path / "run", tmp_path, tmp_path / "said.txt")
+    return slow_place(bench, tmp_path, tmp_path / "said.txt")
 
 
 def test_whatever_befalls_it_a_run_loses_nothing(bench, tmp_path):
@@ -38,14 +43,13 @@ def test_whatever_befalls_it_a_run_loses_nothing(bench, tmp_path):
 
 @pytest.mark.parametrize("name", [name for name in BLOWS if name != "nothing"])
 def test_each_blow_falls(bench, tmp_path, name):
-    """At a drawn moment it may come too late, on a fast machine more often: here, on a slow disk, it cannot."""
+    """At a drawn moment it may come too late, on a fast machine more often; here it cannot."""
     if name == "full disk" and not can_mount():
         pytest.skip("no disk can be mounted")
     settings = [f"--run.watchdog={WATCHDOG}"] if name == "freeze a rank" else []
     plan = [Attempt(2, True, settings, name, commits=3), Attempt(2, True, [], "nothing")]
     with small_disk(tmp_path, name == "full disk") as disk:
-        run = disk / "run"
-        place = Place(bench.folder, run, disk, tmp_path / "said.txt", watched_disk(run / "units", "rename", slow=100))
+        place = slow_place(bench, disk, tmp_path / "said.txt")
         bring_to_end(bench, "plain", place, plan, random.Random(0), tally := Counter())
     assert any(line.startswith(f"{name}: ") and line != f"{name}: 0" for line in tally)
 

@@ -7,6 +7,7 @@ import pytest
 
 import folder_checks
 import tiny
+from attempts import BLOWS, expect_nobody
 from tiny import SMALL, run
 
 KILLABLE = tiny.PROGRAM.with_name("moesweep_killable")
@@ -40,7 +41,9 @@ def killed(folder, name, ranks, point):
     """A run in a new folder that dies at that point."""
     file, step = point
     done = trace(folder, name, ranks, KILLABLE, f"{name}/{file} {step}:1")
-    assert done.returncode in (-9, 137), (point, done.returncode, done.stderr)
+    code = done.returncode if done.returncode >= 0 else 128 - done.returncode
+    assert code in BLOWS["kill a rank"].codes, (point, code, done.stderr)
+    expect_nobody(name)
     there = (folder / name / file).exists()
     assert there == (step in ("renamed", "finished")), point
 

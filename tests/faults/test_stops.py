@@ -78,7 +78,8 @@ def expect_stopped(process, place, code=75):
 
 @pytest.mark.parametrize(("name", "to", "ranks", "experts"), [
     *(("SIGUSR1", "all", *group) for group in GROUPS), *(("SIGTERM", "one", *group) for group in GROUPS),
-    ("SIGTERM", "all", 2, 1), ("SIGINT", "all", 2, 2), ("SIGINT", "one", 2, 1), ("SIGUSR1", "one", 4, 2)])
+    ("SIGTERM", "all", 2, 1), ("SIGUSR1", "one", 4, 2),
+    ("SIGINT", "one", 1, 1), ("SIGINT", "one", 2, 1), ("SIGINT", "all", 2, 2)])
 def test_a_signal_to_the_ranks(place, start, goes_on, ranks, experts, name, to):
     with start(ranks, experts) as process:
         wait_for_units(process, place.run)

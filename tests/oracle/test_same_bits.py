@@ -1,4 +1,4 @@
-"""The merged file's bits do not depend on ranks, units or interruptions, and a smaller sweep is a part of the full one."""
+"""The merged file's bits do not depend on ranks, units or lost files, and a smaller sweep is a part of the full one."""
 
 import configparser
 import itertools
@@ -6,9 +6,6 @@ import json
 import os
 import pathlib
 import shutil
-import signal
-import subprocess
-import time
 
 import numpy as np
 import pytest
@@ -36,9 +33,9 @@ SPLITS = [(name, precision, *split)
 @pytest.fixture(scope="module")
 def config(checkpoint, facts_file, tmp_path_factory):
     """A function from a checkpoint's name to a configuration file, whose settings options may override."""
-    def write(name, facts=FACTS):
+    def write(name):
         path = tmp_path_factory.mktemp("config") / "sweep.ini"
-        return program.write_config(path, model__path=checkpoint(name), cases__path=facts_file(facts), **SETTINGS)
+        return program.write_config(path, model__path=checkpoint(name), cases__path=facts_file(FACTS), **SETTINGS)
     return write
 
 
@@ -104,45 +101,6 @@ def test_lost_files_are_made_again(config, tmp_path, whole, lost):
     program.assert_same_bits(first, whole("qwen3")[2])
     for path, written in kept.items():
         assert (path.stat().st_mtime_ns == written) == (str(path.relative_to(out)) not in lost), path
-
-
-@pytest.fixture(scope="module")
-def many_units(config, tmp_path_factory):
-    """(configuration, settings, sweep) of a run that takes a while: a unit per case."""
-    settings = dict(cases__limit=0, run__unit=1, cases__clean_margin="-inf", cases__noise_drop="-inf")
-    file = config("glm4", facts=150)
-    return file, settings, trace(file, tmp_path_factory.mktemp("many") / "run", ranks=2, **settings)
-
-
-@pytest.mark.parametrize(("name", "ranks"), [("SIGTERM", 1), ("SIGINT", 1), ("SIGUSR1", 1), ("SIGUSR1", 2)])
-def test_a_signal_stops_a_run_that_then_goes_on(many_units, tmp_path, name, ranks):
-    file, settings, expected = many_units
-    out, usable = tmp_path / "run", int((expected["cases/status"] == "usable").sum())
-    arguments = ["trace", file, *program.options(run__out=out, **settings)]
-    process = subprocess.Popen(program.command(*arguments, ranks=ranks), env=program.ENVIRONMENT, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True)
-    try:
-        wait_for_a_unit(process, out)
-        process.send_signal(getattr(signal, name))
-        printed, _ = process.communicate(timeout=program.TIMEOUT)
-    finally:
-        process.kill()
-    assert process.returncode == 75, printed
-    units = [path.name for path in (out / "units").iterdir()]
-    assert 0 < len(units) < usable and all(unit.endswith(".h5") and not unit.startswith(".") for unit in units)
-    assert not (out / "sweep.h5").exists()
-
-    program.call(*arguments, ranks=ranks)
-    program.assert_same_bits(program.Sweep(out / "sweep.h5"), expected)
-
-
-def wait_for_a_unit(process, out):
-    """Returns once the run has committed a unit."""
-    deadline = time.monotonic() + program.TIMEOUT
-    while not list(out.glob("units/[0-9]*.h5")):
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
