@@ -20,6 +20,7 @@
 #include "moesweep/device.h"
 #include "moesweep/interventions.h"
 #include "moesweep/layers.h"
+#include "moesweep/layout.h"
 #include "moesweep/protocol.h"
 
 using namespace moesweep;
@@ -208,6 +209,7 @@ int main(int argc, char** argv) {
     }
     try {
         at::set_num_threads(1);
+        keep_freed_memory();
         const c10::InferenceMode no_autograd;
         run(argv[1], argv[2]);
     } catch (const Error& error) {

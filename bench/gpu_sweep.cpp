@@ -8,14 +8,14 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
-#include <cmath>
 #include <optional>
 #include <random>
 #include <sstream>
 
 #include "moesweep/device.h"
+#include "moesweep/layout.h"
 #include "moesweep/protocol.h"
-#include "timing.h"
+#include "product_rate.h"
 #include "true_shapes.h"
 
 using namespace moesweep;
@@ -80,20 +80,6 @@ std::vector<Case> random_cases(const Options& o, const ModelConfig& model) {
         c.foil_id = (c.true_id + 1) % static_cast<std::int32_t>(model.vocab_size);
     }
     return cases;
-}
-
-/// FLOP/s of large square products in the dtype of the weights.
-double product_rate(const Weights& weights) {
-    const bool on_cpu = weights.device().is_cpu();
-    const std::int64_t n = on_cpu ? 1024 : 8192, times = on_cpu ? 1 : 20;
-    const auto options = weights.options().dtype(on_cpu ? weights.dtype() : weights.matrix_dtype());
-    const at::Tensor a = at::randn({n, n}, options), b = at::randn({n, n}, options);
-    const auto products = [&] {
-        for (int i = 0; i < times; ++i) at::mm(a, b);
-        if (!on_cpu) at::accelerator::synchronizeDevice(weights.device().index());
-    };
-    products();
-    return double(times) * 2 * std::pow(double(n), 3) / seconds_of(products);
 }
 
 double peak_gigabytes(c10::Device device) {
@@ -169,9 +155,10 @@ void run(const Options& o) {
         o.model, o.precision, device.str(), model.num_hidden_layers, o.cases, o.tokens, first.tables.rows.size(),
         work.row_layers, work.operations * 1e-12, plan.micro_batches);
 
+    const at::ScalarType products = device.is_cpu() ? weights.dtype() : weights.matrix_dtype();
     std::vector<double> all_seconds, shares;
     for (std::int64_t round = 0; round < o.rounds; ++round) {
-        const double rate = product_rate(weights);
+        const double rate = product_rate(weights.options().dtype(products));
         all_seconds.push_back(seconds_of([&] { pass(plan.micro_batches); }));
         shares.push_back(work.operations / all_seconds.back() / rate);
         fmt::print("{:.3f} s, {:.3f} TFLOP/s, large products {:.3f} TFLOP/s, share {:.3f}\n", all_seconds.back(),
@@ -190,6 +177,7 @@ void run(const Options& o) {
 int main(int argc, char** argv) try {
     const c10::InferenceMode no_autograd;
     at::set_num_threads(1);
+    keep_freed_memory();
     if (const auto options = read_options(argc, argv)) run(*options);
 } catch (const std::exception& error) {
     fmt::print(stderr, "gpu_sweep: {}\n", error.what());

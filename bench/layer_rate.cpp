@@ -1,5 +1,5 @@
-// One layer of a true model's shape on one core: the arithmetic it does in a second, beside what large matrix products of
-// the same library reach in the same run. Usage: layer_rate [qwen3|mixtral]; random weights, 2.5 or 5.8 GB of memory.
+// One layer of a true model's shape on one core: the arithmetic it does in a second, beside what large matrix products
+// reach in the same run. Usage: layer_rate [qwen3|mixtral]; random weights, 2.5 or 5.8 GB of memory.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
@@ -8,7 +8,8 @@
 
 #include "moesweep/attention.h"
 #include "moesweep/layers.h"
-#include "timing.h"
+#include "moesweep/layout.h"
+#include "product_rate.h"
 #include "true_shapes.h"
 
 using namespace moesweep;
@@ -57,17 +58,12 @@ at::Tensor step(const ModelConfig& m, const LayerWeights& layer, const Rotary& r
     return after + combine(*layer.moe, routing, contributions(*layer.moe, routing, x), x);
 }
 
-/// FLOP/s of a large product [2048, 2048] x [2048, 2048].
-double product_rate() {
-    const at::Tensor a = at::randn({2048, 2048}), b = at::randn({2048, 2048});
-    return 2 * std::pow(2048.0, 3) / seconds_of([&] { at::mm(a, b); });
-}
-
 }  // namespace
 
 int main(int argc, char** argv) try {
     const c10::InferenceMode no_autograd;
     at::set_num_threads(1);
+    keep_freed_memory();
     const std::string model = argc > 1 ? argv[1] : "qwen3";
     if (model != "qwen3" && model != "mixtral") fail(Exit::usage, "'{}': expected qwen3 or mixtral", model);
     const ModelConfig m = parse_model_config(shape_of(model, /*layers=*/1), model);
@@ -89,9 +85,8 @@ int main(int argc, char** argv) try {
                      at_positions = at::tensor(positions, at::kLong);
 
     std::vector<double> shares;
-    product_rate();
     for (int round = 0; round < 5; ++round) {
-        const double peak = product_rate();
+        const double peak = product_rate(at::kFloat);
         const double rate = operations_per_row(m, 0) * double(hidden.size(0)) /
                             seconds_of([&] { step(m, layer, rotary, attention, at_positions, hidden); });
         shares.push_back(rate / peak);

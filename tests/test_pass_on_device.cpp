@@ -1,5 +1,6 @@
 // The pass on a device: no tensor is left behind on the CPU, and layers are there when they are needed and not before they may
 // be replaced. The device is a stand-in (device/stand_in_device.h), so this says nothing of a GPU's numbers.
+#include "../src/model/products.h"
 #include "device/stand_in_device.h"
 #include "pass_fixture.h"
 
@@ -37,6 +38,7 @@ TEST_CASE("a pass on a device has the numbers of the CPU", "[device]") {
     const auto precision = GENERATE(Precision::fp32, Precision::fp64, Precision::split, Precision::parity);
     const bool streamed = GENERATE(false, true);
     INFO(family);
+    product_library() = ProductLibrary::blas;  // the stand-in has no other
     Fixture f(tiny_config(family), precision, 7);
     f.plan.vectors = Vectors::patches;
     f.plan.micro_batches = 2;

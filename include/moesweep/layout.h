@@ -53,6 +53,9 @@ struct Ranks {
 std::int64_t available_memory();
 /// Bytes that this process holds now.
 std::int64_t resident_memory();
+/// For the rest of the process. Each step of a pass frees blocks of many megabytes and asks for the like of them again. By default
+/// glibc hands such blocks back to the kernel, which must clear every page anew: a fifth of the run (bench/RESULTS.md).
+void keep_freed_memory();
 
 /// The memory is the GPU's where ranks run on GPUs, divided among those that share one. Every rank calls it and gets the same.
 Ranks look_at_ranks(const Config& config, const Comm& world, c10::Device device);

@@ -1,5 +1,4 @@
 #include <hdf5.h>
-#include <malloc.h>
 #include <unistd.h>
 
 #include <ATen/Parallel.h>
@@ -7,7 +6,6 @@
 #include <fmt/ranges.h>
 #include <torch/headeronly/version.h>
 #include <ctime>
-#include <limits>
 
 #include "commands.h"
 #include "moesweep/device.h"
@@ -59,14 +57,6 @@ void print_summary(const Study& study, const Store& store, Progress& progress) {
     }
     if (!study.note.empty()) progress.say(study.note);
     progress.say(fmt::format("wrote {}", (store.folder() / "sweep.h5").string()));
-}
-
-/// Each step of a pass frees blocks of many megabytes and asks for the like of them again. By default glibc hands such
-/// blocks back to the kernel, which must clear every page anew: a fifth of the run (bench/RESULTS.md).
-void keep_freed_memory() {
-    mallopt(M_MMAP_MAX, 0);
-    mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
-    mallopt(M_TOP_PAD, 64 << 20);
 }
 
 /// When run.max_hours are over.

@@ -7,6 +7,8 @@
 #include <limits>
 #include <vector>
 
+#include "products.h"
+
 namespace moesweep {
 namespace {
 
@@ -40,12 +42,12 @@ at::Tensor multiply_tiles(const at::Tensor& x, const at::Tensor& weight, Precisi
     at::Tensor out = at::empty({x.size(0), columns}, x.options());
     for (std::int64_t column = 0; column < columns; column += block) {
         const std::int64_t width = std::min(block, columns - column);
-        const at::Tensor transposed = weight.narrow(0, column, width).to(x.scalar_type()).t();
+        const at::Tensor rows = weight.narrow(0, column, width).to(x.scalar_type());
         const at::Tensor part = out.narrow(1, column, width);
         for (std::int64_t row = 0; row < x.size(0); row += row_tile) {
-            at::Tensor tile = part.narrow(0, row, row_tile);
-            at::mm_out(tile, factors[0].narrow(0, row, row_tile), transposed);
-            if (factors.size() > 1) tile.addmm_(factors[1].narrow(0, row, row_tile), transposed);
+            const at::Tensor tile = part.narrow(0, row, row_tile);
+            multiply(factors[0].narrow(0, row, row_tile), rows, tile);
+            if (factors.size() > 1) multiply_and_add(factors[1].narrow(0, row, row_tile), rows, tile);
         }
     }
     return out;

@@ -1,8 +1,10 @@
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
 #include <fstream>
+#include <limits>
 #include <string>
 
 #include "moesweep/layout.h"
@@ -48,6 +50,12 @@ std::int64_t resident_memory() {
     std::int64_t size = 0, resident = 0;
     pages >> size >> resident;
     return resident * sysconf(_SC_PAGESIZE);
+}
+
+void keep_freed_memory() {
+    mallopt(M_MMAP_MAX, 0);
+    mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+    mallopt(M_TOP_PAD, 64 << 20);
 }
 
 }  // namespace moesweep
