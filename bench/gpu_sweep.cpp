@@ -16,6 +16,7 @@
 #include "moesweep/layout.h"
 #include "moesweep/protocol.h"
 #include "product_rate.h"
+#include "timing.h"
 #include "true_shapes.h"
 
 using namespace moesweep;

@@ -10,6 +10,7 @@
 #include "moesweep/layers.h"
 #include "moesweep/layout.h"
 #include "product_rate.h"
+#include "timing.h"
 #include "true_shapes.h"
 
 using namespace moesweep;

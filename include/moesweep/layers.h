@@ -18,7 +18,7 @@ namespace moesweep {
 /// x as parity holds it: rounded to bf16, in the dtype that it has. In other precisions x itself.
 at::Tensor held(const at::Tensor& x, Precision precision);
 
-/// Rows of every matrix product. BLAS picks its kernels by shape, so this one number never varies.
+/// Rows of every matrix product. Libraries pick their kernels by shape, so this one number never varies.
 inline constexpr std::int64_t row_tile = 64;
 
 /// x [N, in] times weight [out, in] transposed, plus bias [out] if defined: [N, out].
