@@ -150,7 +150,7 @@ def test_the_hours_are_over(place, start, goes_on, ranks, experts):
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_a_second_live_run_is_refused(bench, place, start, ranks):
-    with start(1, slow=10) as first:
+    with start(1) as first:
         wait_for_units(first, place.run)
         first.send_signal(signal.SIGSTOP)  # alive, but it shall not come to its end meanwhile
         before, said = files_below(place.run), place.said.with_name("second.txt")
