@@ -1,9 +1,10 @@
-// One layer of a true model's shape on one core: the arithmetic it does in a second, beside what large matrix products
-// reach in the same run. Usage: layer_rate [qwen3|mixtral]; random weights, 2.5 or 5.8 GB of memory.
+// One layer of a true model's shape on one core: the arithmetic it does in a second by each library of products, beside what
+// large products of the same library reach in the same round. Usage: layer_rate [qwen3|mixtral]; random weights, 2.5 or 5.8 GB of memory.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
+#include <map>
 #include <string>
 
 #include "moesweep/attention.h"
@@ -59,6 +60,10 @@ at::Tensor step(const ModelConfig& m, const LayerWeights& layer, const Rotary& r
     return after + combine(*layer.moe, routing, contributions(*layer.moe, routing, x), x);
 }
 
+const char* name_of(ProductLibrary library) {
+    return library == ProductLibrary::blas ? "BLAS" : "oneDNN";
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -85,16 +90,22 @@ int main(int argc, char** argv) try {
     const at::Tensor hidden = at::randn({static_cast<std::int64_t>(positions.size()), m.hidden_size}),
                      at_positions = at::tensor(positions, at::kLong);
 
-    std::vector<double> shares;
+    std::map<ProductLibrary, std::vector<double>> rates, shares;
     for (int round = 0; round < 5; ++round) {
-        const double peak = product_rate(at::kFloat);
-        const double rate = operations_per_row(m, 0) * double(hidden.size(0)) /
-                            seconds_of([&] { step(m, layer, rotary, attention, at_positions, hidden); });
-        shares.push_back(rate / peak);
-        fmt::print("{}: {} rows, {:.1f} GFLOP/s, large products {:.1f} GFLOP/s, share {:.2f}\n", model, hidden.size(0),
-                   rate / 1e9, peak / 1e9, shares.back());
+        for (const ProductLibrary library : product_libraries()) {
+            product_library() = library;
+            const double peak = product_rate(at::kFloat);
+            const double rate = operations_per_row(m, 0) * double(hidden.size(0)) /
+                                seconds_of([&] { step(m, layer, rotary, attention, at_positions, hidden); });
+            rates[library].push_back(rate);
+            shares[library].push_back(rate / peak);
+            fmt::print("{}: {} rows by {}: {:.1f} GFLOP/s, large products {:.1f} GFLOP/s, share {:.2f}\n", model,
+                       hidden.size(0), name_of(library), rate / 1e9, peak / 1e9, shares[library].back());
+        }
     }
-    fmt::print("median share {:.2f}\n", median(shares));
+    for (const ProductLibrary library : product_libraries())
+        fmt::print("medians by {}: {:.1f} GFLOP/s, share {:.2f}\n", name_of(library), median(rates[library]) / 1e9,
+                   median(shares[library]));
 } catch (const moesweep::Error& error) {
     fmt::print(stderr, "layer_rate: {}\n", error.what());
     return static_cast<int>(error.code());

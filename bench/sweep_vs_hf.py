@@ -12,7 +12,6 @@ import os
 import pathlib
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ import numpy as np
 import torch
 
 import hugging_face
+import products
 
 TOLERANCE = 1e-4  # logits: fp32 over 48 layers, sums in different orders
 BATCHES = [8, 16, 32, 64, 128, 256]
@@ -152,7 +152,7 @@ def run_cpp(args, patches, sample):
 def gemm_rate(n=2048, repeats=6):
     """FLOP per CPU second of one large fp32 product: torch.mm, and the same by oneDNN."""
     a, b, rates = torch.randn(n, n), torch.randn(n, n), []
-    for multiply in (torch.mm, lambda x, y: torch.ops.mkldnn._linear_pointwise(x, y, None, "none", [], "")):
+    for multiply in products.LIBRARIES.values():
         multiply(a, b)
         with Watch() as watch:
             for _ in range(repeats):

@@ -77,8 +77,8 @@ int run_program(int argc, const char* const* argv) {
     }
 }
 
-/// Ends the process without the destructors of static objects: libtorch's take a third as long as its loading, at each start of
-/// the program. What is ours is gone by now. Sanitizers look for leaks and races on the ordinary way out.
+/// Ends the process without the destructors of static objects: libtorch's take half as long as its loading, at each start of the
+/// program. What is ours is gone by now. Sanitizers look for leaks and races on the ordinary way out.
 [[noreturn]] void leave(int code) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     std::exit(code);

@@ -37,12 +37,14 @@ bool is_for_onednn(const at::Tensor& x) {
 
 }  // namespace
 
-bool has_onednn() {
-    return onednn_operator().has_value();
+std::vector<ProductLibrary> product_libraries() {
+    if (onednn_operator()) return {ProductLibrary::blas, ProductLibrary::onednn};
+    return {ProductLibrary::blas};
 }
 
 ProductLibrary& product_library() {
-    static ProductLibrary library = has_onednn() && mkl_is_slow_here() ? ProductLibrary::onednn : ProductLibrary::blas;
+    static ProductLibrary library =
+        onednn_operator() && mkl_is_slow_here() ? ProductLibrary::onednn : ProductLibrary::blas;
     return library;
 }
 

@@ -1,6 +1,8 @@
-// The product of rows with a matrix, by the library that is the faster one on this processor.
+// The product of rows with a matrix, by the library that suits this processor.
 #pragma once
 #include <ATen/core/Tensor.h>
+
+#include <vector>
 
 namespace moesweep {
 
@@ -18,6 +20,7 @@ enum class ProductLibrary { blas, onednn };
 /// (bench/RESULTS.md). Tests and benchmarks set it.
 ProductLibrary& product_library();
 
-bool has_onednn();
+/// Those that this libtorch has.
+std::vector<ProductLibrary> product_libraries();
 
 }  // namespace moesweep

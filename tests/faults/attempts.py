@@ -54,6 +54,11 @@ def ranks_of(run):
     return sorted((pid for pid, program in processes(run).items() if program == str(tiny.PROGRAM)), key=number)
 
 
+def exit_code(returncode):
+    """As a shell says it: 128 + n for signal n."""
+    return 128 - returncode if returncode < 0 else returncode
+
+
 def hit(pid, number):
     with contextlib.suppress(ProcessLookupError):  # it was quicker
         os.kill(pid, number)
@@ -104,13 +109,13 @@ class Place:
 
 
 @contextlib.contextmanager
-def started(command, place, ranks=0, more={}):
-    """The process of a command on the run, under mpirun for ranks > 0, with `more` in its environment. None of the run's
-    processes lives on afterwards. MPI's own files go beside the run, so that those of killed ranks can be removed with it."""
+def started(command, place, ranks=0):
+    """The process of a command on the run, under mpirun for ranks > 0. None of the run's processes lives on afterwards. MPI's own
+    files go beside the run, so that those of killed ranks can be removed with it."""
     scratch = place.said.parent / "scratch"
     scratch.mkdir(exist_ok=True)
-    environment = ENVIRONMENT | more | {"TMPDIR": str(scratch), "OMPI_MCA_btl_vader_backing_directory": str(scratch),
-                                 "OMPI_MCA_osc_sm_backing_directory": str(scratch)}
+    environment = ENVIRONMENT | place.more | {
+        "TMPDIR": str(scratch), "OMPI_MCA_btl_vader_backing_directory": str(scratch), "OMPI_MCA_osc_sm_backing_directory": str(scratch)}
     if ranks:
         command = ["mpirun", "-n", str(ranks), *command]
     with open(place.said, "a") as out:
@@ -269,7 +274,7 @@ def carry_out(attempt, command, place, rng):
     with open(place.said, "a") as said:
         print(f"--- {attempt}", file=said)
     command = [*command, *attempt.settings]
-    with started(command, place, attempt.ranks if attempt.mpirun else 0, place.more) as process:
+    with started(command, place, attempt.ranks if attempt.mpirun else 0) as process:
         look = None if attempt.blow == "nothing" else strike(attempt, Live(process, place), rng)
         try:
             code = process.wait(timeout=PATIENCE)
@@ -283,7 +288,7 @@ def carry_out(attempt, command, place, rng):
             (place.disk / "filler").unlink(missing_ok=True)
         if attempt.blow != "kill mpirun" or rng.random() < 0.5:  # else the next attempt comes while the ranks of this one live
             expect_nobody(place.run)
-    return (128 - code if code < 0 else code), look
+    return exit_code(code), look
 
 
 def random_of(*words):

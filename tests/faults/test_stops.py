@@ -1,5 +1,6 @@
 """Stopping on purpose: signals, a limit of hours, a second run on the same folder, a rank that no longer moves."""
 
+import dataclasses
 import os
 import re
 import signal
@@ -34,7 +35,7 @@ def start(bench, place):
     def run(ranks, experts=1, *settings, slow=SLOW, files="units"):
         command = bench.command("plain", place.run, LONG, f"--parallel.experts={experts}", *settings)
         disk = watched_disk(place.run / files, "rename", slow=slow) if slow else {}
-        return started(command, place, ranks if ranks > 1 else 0, disk)
+        return started(command, dataclasses.replace(place, more=disk), ranks if ranks > 1 else 0)
     return run
 
 

@@ -154,7 +154,7 @@ SMALL = ["--cases.limit=4", "--cases.discovery=2", "--stats.bootstrap=10", "--st
          "--stability.thresholds=1", "--stability.folds=2"]
 
 
-def run(folder, *arguments, ranks=1, stdout=subprocess.PIPE, environment=None, seconds=240, program=PROGRAM):
+def run(folder, *arguments, ranks=1, stdout=subprocess.PIPE, environment=None, seconds=120, program=PROGRAM):
     """Runs moesweep in `folder`, under mpirun for ranks > 1. A hang is an error: subprocess.TimeoutExpired."""
     command = [str(program), *map(str, arguments)]
     if ranks > 1:
