@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
@@ -28,6 +29,20 @@ std::string broadcast_from(MPI_Comm comm, int root, const std::string& text, int
     std::string out = rank == root ? text : std::string(static_cast<std::size_t>(length), '\0');
     wait_for("MPI_Bcast", MPI_Bcast, out.data(), to_int(length), MPI_CHAR, root, comm);
     return out;
+}
+
+/// Whether mpirun or a scheduler started this process: each leaves one of these in the environment of a rank.
+bool has_launcher() {
+    constexpr const char* left[] = {"PMIX_NAMESPACE", "PMI_RANK", "PMI_FD", "SLURM_STEP_ID"};
+    return std::ranges::any_of(left, [](const char* name) { return std::getenv(name) != nullptr; });
+}
+
+/// What Open MPI 4 does for a process without mpirun, and must not: start a daemon, which outlives a killed process and then
+/// takes all memory it can get; without the daemon, keep a temporary folder that is one for all such processes of a user, where
+/// one that ends takes it away from another that starts.
+void stand_alone() {
+    ::setenv("OMPI_MCA_ess_singleton_isolated", "1", /*overwrite=*/0);
+    if (!has_launcher()) ::setenv("OMPI_MCA_orte_create_session_dirs", "0", /*overwrite=*/0);
 }
 
 }  // namespace
@@ -63,8 +78,7 @@ Comm::Comm(Comm&&) noexcept = default;
 Comm::~Comm() = default;
 
 Comm::Comm() {
-    // Without mpirun, Open MPI would start a daemon that outlives a killed process and then takes all memory it can get.
-    ::setenv("OMPI_MCA_ess_singleton_isolated", "1", /*overwrite=*/0);
+    stand_alone();
     // Only this thread speaks MPI; the watchdog's thread says one last word, when nothing else moves any more.
     int provided = 0;
     check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");

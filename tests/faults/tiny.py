@@ -161,8 +161,6 @@ def run(folder, *arguments, ranks=1, stdout=subprocess.PIPE, environment=None, s
         command = ["mpirun", "-n", str(ranks), *command]
     settings = {"OMP_NUM_THREADS": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1",
                 "OMPI_MCA_odls_base_sigkill_timeout": "0"}  # mpirun else waits two seconds after a rank has failed
-    if ranks == 1:
-        settings["OMPI_MCA_ess_singleton_isolated"] = "1"  # no daemon of its own, which would outlive a killed process
     if os.geteuid() == 0:
         settings |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     with subprocess.Popen(command, cwd=folder, env=os.environ | settings | (environment or {}), text=True,

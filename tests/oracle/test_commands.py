@@ -72,6 +72,13 @@ def without_memory(plan):
     return [line for line in plan.splitlines() if not line.startswith(("memory per rank", "  for the program"))]
 
 
+def test_without_mpirun_a_run_needs_no_folder_that_others_may_remove(checkpoint, facts_file, tmp_path):
+    """Open MPI's temporary folder is one for all such processes of a user, and each that ends takes it away."""
+    (tmp_path / "not_a_folder").touch()
+    program.call("trace", config_of(checkpoint("qwen3"), facts_file(FACTS), tmp_path), TMPDIR=tmp_path / "not_a_folder")
+    assert (tmp_path / "run" / "sweep.h5").exists()
+
+
 @pytest.mark.parametrize(("name", "experts"), [("qwen3", "union"), ("mixtral", "none"), ("glm4", "clean"), ("glm4", "union")])
 def test_plan_foretells_the_run(checkpoint, facts_file, tmp_path, name, experts):
     folder = checkpoint(name)
