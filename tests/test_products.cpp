@@ -1,11 +1,13 @@
-// Products of a tile of rows: the same bits wherever a row lies, by either library.
+// Products of a tile of rows: the same bits wherever a row lies and whatever signals come, by either library.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <pthread.h>
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <thread>
+#include <vector>
 
 #include "../src/model/products.h"
 #include "catch_beside_torch.h"

@@ -4,8 +4,9 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/stack.h>
 
-#include <csignal>
 #include <optional>
+
+#include "moesweep/signals.h"
 
 namespace moesweep {
 namespace {
@@ -17,28 +18,13 @@ const std::optional<c10::OperatorHandle>& onednn_operator() {
     return found;
 }
 
-/// Keeps signals from this thread while it lives. oneDNN's generated GEMM kernels may point the stack pointer into the heap (its
-/// issue 4845, up to 3.11.1), where the frame of any handler would be written over what is there.
-class SignalsHeld {
-  public:
-    SignalsHeld() {
-        sigset_t all;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_BLOCK, &all, &before_);
-    }
-    ~SignalsHeld() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-    SignalsHeld(const SignalsHeld&) = delete;
-    SignalsHeld& operator=(const SignalsHeld&) = delete;
-
-  private:
-    sigset_t before_;
-};
-
 at::Tensor multiplied_by_onednn(const at::Tensor& x, const at::Tensor& weight) {
     torch::jit::Stack stack;
     torch::jit::push(stack, x, weight, c10::IValue(), "none", c10::List<std::optional<at::Scalar>>(), c10::IValue());
     {
-        const SignalsHeld held;
+        // Its generated kernels may point the stack pointer into the heap (oneDNN's issue 4845, up to 3.11.1), where the frame
+        // of any handler would be written over what is there.
+        const SignalsBlocked here;
         onednn_operator()->callBoxed(stack);
     }
     return torch::jit::pop(stack).toTensor();

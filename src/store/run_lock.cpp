@@ -1,7 +1,6 @@
 #include "moesweep/run_lock.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +17,7 @@
 #include "lock_entry.h"
 #include "moesweep/error.h"
 #include "moesweep/files.h"
+#include "moesweep/signals.h"
 
 namespace moesweep {
 namespace {
@@ -127,22 +127,6 @@ Try try_to_take(const fs::path& path, const LockEntry& self) {
          known(holder.process > 0 ? std::to_string(holder.process) : ""), known(holder.started));
 }
 
-/// No signal comes to a thread that is made while this lives: they are for the thread that computes.
-class SignalsBlocked {
-  public:
-    SignalsBlocked() {
-        sigset_t all;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-    ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-    SignalsBlocked(const SignalsBlocked&) = delete;
-    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
-  private:
-    sigset_t before_;
-};
-
 }  // namespace
 
 struct RunLock::State {
@@ -151,7 +135,7 @@ struct RunLock::State {
     std::jthread renewal;  // last: it ends before the file is closed
 
     State(LockEntry entry, LockFile taken) : self(std::move(entry)), file(std::move(taken)) {
-        const SignalsBlocked here;
+        const SignalsBlocked here;  // signals are for the thread that computes
         renewal = std::jthread([this](const std::stop_token& stop) {
             std::mutex mutex;
             std::condition_variable_any stopping;
