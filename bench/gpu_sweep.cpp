@@ -16,6 +16,7 @@
 #include "moesweep/layout.h"
 #include "moesweep/protocol.h"
 #include "product_rate.h"
+#include "profile.h"
 #include "timing.h"
 #include "true_shapes.h"
 
@@ -28,7 +29,7 @@ struct Options {
     std::string model, precision, device, folder, memory;
     std::int64_t layers = 0, cases = 0, tokens = 0, rounds = 0;
     std::uint64_t seed = 0;
-    bool streamed = false;
+    bool streamed = false, profile = false;
 };
 
 /// Nothing if help was asked for.
@@ -48,6 +49,7 @@ std::optional<Options> read_options(int argc, char** argv) {
     add("rounds", o.rounds, 5, "that are timed, after one that is not");
     add("memory", o.memory, "auto", "run.memory: sets the micro-batches");
     add("streamed", o.streamed, false, "layers come from a hollow checkpoint, as zeros");
+    add("profile", o.profile, false, "after the rounds, one more pass: what the GPU's time goes to");
     add("folder", o.folder, "build/hollow-model", "where that checkpoint is written");
     add("seed", o.seed, 1, "of the weights");
     description.add_options()("help", "this list");
@@ -169,6 +171,7 @@ void run(const Options& o) {
     fmt::print(
         "median {:.3f} s, {:.0f} row-layers/s, share of the large products {:.3f}, {:.1f} GB of memory at most\n",
         seconds, double(work.row_layers) / seconds, median(shares), peak_gigabytes(device));
+    if (o.profile) print_profile([&] { pass(plan.micro_batches); });
     const std::int64_t more = plan.micro_batches + 1;
     fmt::print("same bits in {} micro-batches: {}\n", more, same_bits(first, pass(more)) ? "yes" : "NO");
 }

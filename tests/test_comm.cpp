@@ -3,6 +3,7 @@
 #include <random>
 
 #include "catch_beside_torch.h"
+#include "moesweep/gpu.h"
 #include "mpi_world.h"
 #include "transfers.h"
 
@@ -17,6 +18,28 @@ TEST_CASE("rows arrive whole and in order, whatever their numbers", "[comm]") {
         const at::Tensor got = world().exchange(t.sent, t.send, t.receive).wait();
         CHECK(got.scalar_type() == dtype);
         CHECK(at::equal(got, t.expected));
+    }
+}
+
+TEST_CASE("rows on GPUs arrive whole and in order", "[comm][gpu]") {
+    const int gpus = visible_gpus().value_or(0);
+    if (gpus == 0) {
+        WARN("there is no GPU, or this is not the preset cuda: no rows travel between GPUs");
+        return;
+    }
+    const c10::Device gpu(c10::kCUDA, static_cast<c10::DeviceIndex>(world().rank() % gpus));
+    const auto shape = GENERATE(Shape::random, Shape::none, Shape::to_one, Shape::from_one);
+    const auto dtype = GENERATE(at::kFloat, at::kLong, at::kBFloat16);
+    std::mt19937 random(static_cast<unsigned>(shape) * 7 + 1);
+    for (const std::int64_t width : {1, 3, 2048}) {
+        const Transfer t = make_transfer(world(), make_counts(world().size(), shape, random), width, dtype);
+        std::vector<RowExchange> under_way;
+        for (int i = 0; i < 3; ++i) under_way.push_back(world().exchange(t.sent.to(gpu) + i, t.send, t.receive));
+        for (std::size_t i = 0; i < under_way.size(); ++i) {
+            const at::Tensor got = under_way[i].wait();
+            CHECK(got.device() == gpu);
+            CHECK(at::equal(got, t.expected.to(gpu) + static_cast<int>(i)));
+        }
     }
 }
 

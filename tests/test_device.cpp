@@ -1,6 +1,9 @@
 // The choice of a rank's device, for ranks that see GPUs as the test says.
+#include <c10/util/Exception.h>
+
 #include "catch_beside_torch.h"
 #include "moesweep/device.h"
+#include "moesweep/device_errors.h"
 #include "moesweep/gpu.h"
 #include "mpi_world.h"
 
@@ -59,4 +62,25 @@ TEST_CASE("the device that is chosen is there, and settles the precision", "[dev
         CHECK(settle_device(config, world()).is_cpu());
         CHECK((config.model.precision == asked));
     }
+}
+
+TEST_CASE("what a device refuses is an Error of one line that names it", "[device]") {
+    const c10::Device gpu(c10::kCUDA, 2);
+    const auto refusal_of = [&](const std::function<void()>& step) -> std::string {
+        try {
+            on_device(gpu, step);
+        } catch (const Error& error) {
+            CHECK(error.code() == Exit::io);
+            return error.what();
+        }
+        return "";
+    };
+    const std::string memory = "cuda:2: out of memory: other programs may use it too, else set a smaller run.memory";
+    CHECK(refusal_of([] { TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory. Tried to allocate 2 GiB"); }) == memory);
+    CHECK(refusal_of([] { TORCH_CHECK(false, "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"); }) == memory);
+    CHECK(refusal_of([] { throw c10::AcceleratorError({}, 719, "CUDA error: unspecified launch failure\nCompile with"); }) ==
+          "cuda:2: CUDA error: unspecified launch failure");
+    CHECK_THROWS_AS(on_device(gpu, [] { TORCH_CHECK(false, "a mistake of ours"); }), c10::Error);
+    CHECK_THROWS_AS(on_device(gpu, [] { fail(Exit::data, "a NaN"); }), Error);
+    CHECK(refusal_of([] {}).empty());
 }

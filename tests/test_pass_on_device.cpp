@@ -1,20 +1,41 @@
 // The pass on a device: no tensor is left behind on the CPU, and layers are there when they are needed and not before they may
-// be replaced. The device is a stand-in (device/stand_in_device.h), so this says nothing of a GPU's numbers.
+// be replaced. The stand-in (device/stand_in_device.h) shows that everywhere; where there is a GPU, its numbers are tested too.
 #include "../src/model/products.h"
 #include "device/stand_in_device.h"
+#include "moesweep/gpu.h"
 #include "pass_fixture.h"
 
 using namespace moesweep;
 
 namespace {
 
-/// The cases of a fixture on the stand-in.
-PassResult on_the_device(const Fixture& f, Precision precision, bool streamed, const PassPlan& plan) {
-    const Weights weights(f.scratch.folder(), f.model.config, precision, stand_in_device);
+/// The cases of a fixture on a device.
+PassResult run_on(c10::Device device, const Fixture& f, Precision precision, bool streamed, const PassPlan& plan) {
+    const Weights weights(f.scratch.folder(), f.model.config, precision, device);
     LayerSource layers(weights, {0, f.model.config.num_experts}, streamed);
-    run_pass({weights, layers, f.alone}, std::span(f.pass_cases).first(1),
-             plan);  // a second pass finds the layers' memory used
+    run_pass({weights, layers, f.alone}, std::span(f.pass_cases).first(1), plan);  // the next finds memory that was used
     return run_pass({weights, layers, f.alone}, f.pass_cases, plan).value();
+}
+
+/// Every kind of row, and its vectors, in two micro-batches.
+void ask_for_everything(Fixture& f) {
+    f.plan.vectors = Vectors::patches;
+    f.plan.micro_batches = 2;
+    for (auto& site : f.plan.sites)
+        if (site.any()) site.subsets = site.equal_norm = true;
+    for (auto& c : f.pass_cases) c.pair = std::array<std::int32_t, 2>{0, 1};
+}
+
+/// How far a GPU's deltas may be from those of the CPU in fp64, in logits; those of these models are up to 20 apart.
+double tolerance(Precision precision) {
+    return precision == Precision::fp64 ? 1e-10 : precision == Precision::fp32 ? 1e-4 : 1e-3;
+}
+
+double largest_distance(const std::vector<double>& a, const std::vector<double>& b) {
+    REQUIRE(a.size() == b.size());
+    double largest = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+    return largest;
 }
 
 template <class Table>
@@ -40,14 +61,10 @@ TEST_CASE("a pass on a device has the numbers of the CPU", "[device]") {
     INFO(family);
     product_library() = ProductLibrary::blas;  // the stand-in has no other
     Fixture f(tiny_config(family), precision, 7);
-    f.plan.vectors = Vectors::patches;
-    f.plan.micro_batches = 2;
-    for (auto& site : f.plan.sites)
-        if (site.any()) site.subsets = site.equal_norm = true;
-    for (auto& c : f.pass_cases) c.pair = std::array<std::int32_t, 2>{0, 1};
+    ask_for_everything(f);
     const PassResult expected = f.run(f.pass_cases);
     const long before = operations_on_the_stand_in();
-    const PassResult got = on_the_device(f, precision, streamed, f.plan);
+    const PassResult got = run_on(stand_in_device, f, precision, streamed, f.plan);
     CHECK(operations_on_the_stand_in() > before + 1000);
     CHECK(got.delta_clean == expected.delta_clean);
     CHECK(got.delta_noised == expected.delta_noised);
@@ -61,4 +78,34 @@ TEST_CASE("the stand-in refuses what a GPU would", "[device]") {
     CHECK((there + there).cpu().sum().item<float>() == 6);
     CHECK_THROWS(there + here);
     CHECK_THROWS(there.index_select(0, at::tensor({0, 1}, at::kLong)));
+}
+
+TEST_CASE("a GPU has the numbers of the CPU, and the same bits in any company", "[gpu]") {
+    if (visible_gpus().value_or(0) == 0) {
+        WARN("there is no GPU, or this is not the preset cuda: its numbers are not tested");
+        return;
+    }
+    const c10::Device gpu(c10::kCUDA, 0);
+    const std::string family = GENERATE("qwen3_moe", "mixtral", "glm4_moe");
+    const auto precision = GENERATE(Precision::fp64, Precision::fp32, Precision::split);
+    INFO(family);
+    Fixture f(tiny_config(family), Precision::fp64, 40);
+    ask_for_everything(f);
+    const PassResult expected = f.run(f.pass_cases);
+    const PassResult got = run_on(gpu, f, precision, /*streamed=*/false, f.plan);
+    REQUIRE(got.tables.rows.size() == expected.tables.rows.size());
+    const double distance = largest_distance(got.tables.rows.delta, expected.tables.rows.delta);
+    INFO("largest distance of a delta " << distance);
+    CHECK(distance <= tolerance(precision));
+    CHECK(largest_distance(got.delta_clean, expected.delta_clean) <= tolerance(precision));
+
+    f.plan.micro_batches = GENERATE(1, 7, 40);
+    const bool streamed = GENERATE(false, true);
+    INFO("micro-batches " << f.plan.micro_batches << (streamed ? ", streamed" : ", resident"));
+    const PassResult again = run_on(gpu, f, precision, streamed, f.plan);
+    CHECK(again.delta_clean == got.delta_clean);
+    CHECK(again.delta_noised == got.delta_noised);
+    require_same_table(again.tables.rows, got.tables.rows);
+    require_same_table(again.tables.routing, got.tables.routing);
+    CHECK(again.tables.vectors[0].values == got.tables.vectors[0].values);
 }

@@ -124,6 +124,8 @@ class LayerSource {
     double seconds_waited() const;    ///< by layer() for the reader
 
   private:
+    void open(const Weights& weights);
+
     struct State;
     std::unique_ptr<State> state_;
 };

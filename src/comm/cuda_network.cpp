@@ -16,7 +16,10 @@ namespace moesweep {
 namespace {
 
 void check(cudaError_t result, const char* call) {
-    if (result != cudaSuccess) fail(Exit::internal, "CUDA: {}: {}", call, cudaGetErrorString(result));
+    if (result == cudaSuccess) return;
+    // The first call of a process takes memory for its context.
+    const Exit code = result == cudaErrorMemoryAllocation ? Exit::io : Exit::internal;
+    fail(code, "CUDA: {}: {}", call, cudaGetErrorString(result));
 }
 
 std::string uuid(int index) {

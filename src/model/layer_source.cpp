@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "layer_reader.h"
+#include "moesweep/device_errors.h"
 #include "stored.h"
 #include "upload.h"
 
@@ -95,6 +96,11 @@ struct LayerSource::State {
 
 LayerSource::LayerSource(const Weights& weights, ExpertShare share, bool streamed)
     : state_(std::make_unique<State>(share, streamed)) {
+    on_device(weights.device(), [&] { open(weights); });
+}
+
+/// Memory, and all layers in it if resident.
+void LayerSource::open(const Weights& weights) {
     State& s = *state_;
     s.allocate(weights);
     const bool on_cpu = weights.device().is_cpu();
@@ -103,8 +109,8 @@ LayerSource::LayerSource(const Weights& weights, ExpertShare share, bool streame
         s.staging.push_back(staging_memory(largest, weights.device()));
         s.uploads.emplace_back(weights.device());
     }
-    if (streamed && on_cpu) s.memory_bytes += s.reader.memory_bytes();
-    if (streamed) return;
+    if (s.streamed && on_cpu) s.memory_bytes += s.reader.memory_bytes();
+    if (s.streamed) return;
     for (std::size_t l = 0; l < s.plans.size(); ++l) s.read(static_cast<std::int64_t>(l));
     for (Upload& upload : s.uploads) upload.finish();
     s.uploads.clear();

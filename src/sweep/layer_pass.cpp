@@ -8,6 +8,7 @@
 
 #include "expert_dispatch.h"
 #include "micro_batch.h"
+#include "moesweep/device_errors.h"
 
 namespace moesweep {
 namespace {
@@ -74,21 +75,10 @@ PassResult join(std::deque<MicroBatch>& batches) {
     return whole;
 }
 
-}  // namespace
-
-at::Tensor subject_noise(std::int64_t subject_tokens, std::int64_t hidden_size, double sigma, std::int64_t seed) {
-    const auto generator = at::detail::createCPUGenerator(static_cast<std::uint64_t>(seed));
-    return at::randn({subject_tokens, hidden_size}, generator, at::kFloat) * sigma;
-}
-
-std::optional<PassResult> run_pass(const Engine& engine, std::span<const PassCase> cases, const PassPlan& plan,
-                                   Traffic* traffic) {
-    const c10::InferenceMode no_autograd;
+/// The pass itself, on a device that may refuse.
+std::optional<PassResult> climb(const Engine& engine, std::span<const PassCase> cases, const PassPlan& plan,
+                                Traffic& layers) {
     const ModelConfig& config = engine.weights.config();
-    Traffic unasked;
-    auto& layers = traffic ? *traffic : unasked;
-    layers.resize(static_cast<std::size_t>(config.num_hidden_layers));
-
     std::deque<MicroBatch> batches = cut(engine.weights, cases, plan);
     for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) {
         const LayerWeights& layer = engine.layers.layer(l);
@@ -108,6 +98,25 @@ std::optional<PassResult> run_pass(const Engine& engine, std::span<const PassCas
         if (plan.on_layer) plan.on_layer(l, rows);
     }
     return join(batches);
+}
+
+}  // namespace
+
+at::Tensor subject_noise(std::int64_t subject_tokens, std::int64_t hidden_size, double sigma, std::int64_t seed) {
+    const auto generator = at::detail::createCPUGenerator(static_cast<std::uint64_t>(seed));
+    return at::randn({subject_tokens, hidden_size}, generator, at::kFloat) * sigma;
+}
+
+
+std::optional<PassResult> run_pass(const Engine& engine, std::span<const PassCase> cases, const PassPlan& plan,
+                                   Traffic* traffic) {
+    const c10::InferenceMode no_autograd;
+    Traffic unasked;
+    Traffic& layers = traffic ? *traffic : unasked;
+    layers.resize(static_cast<std::size_t>(engine.weights.config().num_hidden_layers));
+    std::optional<PassResult> result;
+    on_device(engine.weights.device(), [&] { result = climb(engine, cases, plan, layers); });
+    return result;
 }
 
 }  // namespace moesweep
