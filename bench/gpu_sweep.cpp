@@ -180,6 +180,7 @@ void run(const Options& o) {
 
 int main(int argc, char** argv) try {
     const c10::InferenceMode no_autograd;
+    std::setvbuf(stdout, nullptr, _IOLBF, 0);
     at::set_num_threads(1);
     keep_freed_memory();
     if (const auto options = read_options(argc, argv)) run(*options);

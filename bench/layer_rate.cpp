@@ -45,15 +45,8 @@ at::Tensor norm(const ModelConfig& m, const at::Tensor& x, const at::Tensor& wei
 /// The steps that the layer pass takes with its hidden states, in the same order.
 at::Tensor step(const ModelConfig& m, const LayerWeights& layer, const Rotary& rotary, const Attention& attention,
                 const at::Tensor& positions, const at::Tensor& hidden) {
-    const std::int64_t N = hidden.size(0), H = m.num_attention_heads, Hkv = m.num_key_value_heads, Dh = m.head_dim;
-    const auto parts = project(norm(m, hidden, layer.input_norm), layer.qkv, {}, Precision::fp32)
-                           .view({N, H + 2 * Hkv, Dh})
-                           .split_with_sizes({H, Hkv, Hkv}, 1);
-    const auto rotated = [&](const at::Tensor& x, const at::Tensor& weight) {
-        return rotary.rotate(m.qk_norm ? norm(m, x, weight) : x, positions);
-    };
-    const at::Tensor mixed =
-        attention(rotated(parts[0], layer.q_norm), rotated(parts[1], layer.k_norm), parts[2].contiguous(), true);
+    const at::Tensor qkv = project(norm(m, hidden, layer.input_norm), layer.qkv, {}, Precision::fp32);
+    const at::Tensor mixed = attention.mix(qkv, layer, rotary, positions, /*with_contexts=*/true);
     const at::Tensor after = hidden + project(mixed, layer.output, {}, Precision::fp32);
     const at::Tensor x = norm(m, after, layer.post_attention_norm);
     const Routing routing = route(*layer.moe, m, x);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <vector>
 
 namespace moesweep {
@@ -21,12 +22,12 @@ struct Line {
 };
 
 std::vector<Line> kernels_of(const std::function<void()>& action) {
-    const std::set<ActivityType> activities = {ActivityType::CUDA};
+    const std::set<ActivityType> activities = {ActivityType::CPU, ActivityType::CUDA};
     const torch::profiler::impl::ProfilerConfig config(torch::profiler::impl::ProfilerState::KINETO);
     profiler::prepareProfiler(config, activities);
     profiler::enableProfiler(config, activities);
     action();
-    at::accelerator::synchronizeDevice(0);
+    if (at::accelerator::getAccelerator()) at::accelerator::synchronizeDevice(0);
     std::map<std::string, Line> by_name;
     for (const auto& event : profiler::disableProfiler()->events()) {
         if (event.deviceType() != c10::DeviceType::CUDA) continue;

@@ -22,3 +22,12 @@ target_link_libraries(moesweep_nccl INTERFACE CUDA::cudart)
 # flags stay around the libraries.
 target_link_libraries(moesweep_torch INTERFACE
   "-Wl,--push-state,--no-as-needed,${TORCH_ROOT}/lib/libtorch_cuda.so,${TORCH_ROOT}/lib/libc10_cuda.so,--pop-state")
+
+# CUTLASS: headers, which its Python package holds.
+file(GLOB cutlass_packages ${TORCH_ROOT}/../cutlass_library/source/include)
+find_path(CUTLASS_INCLUDE_DIR cutlass/cutlass.h HINTS ${cutlass_packages})
+if(NOT CUTLASS_INCLUDE_DIR)
+  message(FATAL_ERROR "CUTLASS not found: jobs/setup.sh installs requirements-cuda.txt, or set CUTLASS_INCLUDE_DIR")
+endif()
+add_library(moesweep_cutlass INTERFACE)
+target_include_directories(moesweep_cutlass SYSTEM INTERFACE ${CUTLASS_INCLUDE_DIR})

@@ -48,10 +48,11 @@ make_venv() {
 # A stamp in .venv holds the hash of what was installed from a file, so that an unchanged file costs nothing.
 install_requirements() {
     local file=$1 stamp=.venv/$1.sha256 hash
+    shift
     hash=$(sha256sum "$file")
     [[ "$(cat "$stamp" 2>/dev/null)" != "$hash" ]] || return 0
     echo "setup: installing $file into .venv"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r "$file"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input "$@" -r "$file"
     echo "$hash" >"$stamp"
 }
 
@@ -66,5 +67,6 @@ build() {
 install_packages
 make_venv
 install_requirements requirements.txt
+[[ $preset != cuda ]] || install_requirements requirements-cuda.txt --no-deps
 [[ $tests == no ]] || install_requirements requirements-test.txt
 build

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "moesweep/config.h"
+#include "moesweep/layers.h"
 #include "moesweep/model_config.h"
 
 namespace moesweep {
@@ -21,15 +22,20 @@ struct Context {
 
 class Attention {
   public:
-    /// `contexts`, one per run, fill rows [0, contexts_end) of the hidden states without a hole.
+    /// `contexts`, one per run, fill rows [0, contexts_end) of the hidden states without a hole. The configuration must stay.
     Attention(const ModelConfig& config, std::vector<Context> contexts, Precision precision,
               c10::Device device = at::kCPU);
 
     /// Appends a row of each given run after those that are there.
     void add_rows(std::span<const std::int64_t> runs);
 
-    /// q [N, H, Dh], k and v [N, Hkv, Dh], rotated, for all N = contexts and rows. Returns [N, H Dh], or without
-    /// `with_contexts` only the rows' part [R, H Dh].
+    /// The projected queries, keys and values [N, (H + 2 Hkv) Dh] of all N = contexts and rows, which are overwritten, at their
+    /// positions [N]: heads normed where the model does so, rotated, and mixed. Returns [N, H Dh], or without `with_contexts`
+    /// only the rows' part [R, H Dh].
+    at::Tensor mix(const at::Tensor& qkv, const LayerWeights& layer, const Rotary& rotary, const at::Tensor& positions,
+                   bool with_contexts) const;
+
+    /// The same of q [N, H, Dh], k and v [N, Hkv, Dh], normed and rotated. On the CPU.
     at::Tensor operator()(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool with_contexts) const;
 
     std::int64_t contexts_end() const { return contexts_end_; }
@@ -49,6 +55,8 @@ class Attention {
         at::Tensor tile_rows;  ///< [tiles x rows of a tile] rows of the hidden states, the last one repeated as padding
         at::Tensor row_valid, row_home;
     };
+    void pad_contexts();
+    void list_contexts();
     at::Tensor indices(const std::vector<std::int64_t>& values) const;
     /// Rows ordered by run and cut into tiles.
     void tile_rows(Group& group) const;
@@ -60,12 +68,19 @@ class Attention {
 
     at::Tensor scaled(const at::Tensor& scores) const;  ///< q k^T / sqrt(Dh)
 
+    /// mix() on another device, where no run need be padded: kernels/.
+    at::Tensor mix_by_kernels(const at::Tensor& qkv, const LayerWeights& layer, const Rotary& rotary,
+                              const at::Tensor& positions, bool with_contexts) const;
+
+    const ModelConfig& config_;
     std::int64_t heads_, kv_heads_, head_dim_;
     Precision precision_;
     c10::Device device_;
     std::int64_t contexts_end_ = 0;
-    std::vector<Group> groups_;
+    std::vector<Context> contexts_;
+    std::vector<Group> groups_;  // on the CPU
     std::vector<std::int64_t> row_run_;
+    at::Tensor first_, count_;  // [N] int32, on another device: the rows that each row sees beside itself
 };
 
 }  // namespace moesweep

@@ -18,8 +18,9 @@ namespace moesweep {
 /// x as parity holds it: rounded to bf16, in the dtype that it has. In other precisions x itself.
 at::Tensor held(const at::Tensor& x, Precision precision);
 
-/// Rows of every matrix product. Libraries pick their kernels by shape, so this one number never varies.
-inline constexpr std::int64_t row_tile = 64;
+/// Rows of every matrix product that is a library's, on the CPU and elsewhere. Libraries pick their kernels by shape, so these
+/// numbers never vary. Products with bf16 matrices on a GPU are made by a kernel of ours that needs no such care.
+inline constexpr std::int64_t row_tile = 64, device_row_tile = 512;
 
 /// x [N, in] times weight [out, in] transposed, plus bias [out] if defined: [N, out].
 at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Precision precision);
@@ -47,7 +48,7 @@ struct Routing {
 };
 Routing route(const MoeWeights& moe, const ModelConfig& config, const at::Tensor& x);
 
-/// Takes the answers E_e(x) [n, D] of the slots [begin, begin + n), all of one expert.
+/// Takes the answers E_e(x) [n, D] of the slots [begin, begin + n).
 using UseAnswers = std::function<void(std::int64_t begin, const at::Tensor& answers)>;
 /// Runs the experts that a rank holds over slots, which are pairs of a row and an expert sorted by expert: slot_rows [S] are
 /// rows of x [N, D], counts the slots of each expert of the share.
@@ -65,5 +66,11 @@ at::Tensor weigh(at::Tensor answers, const at::Tensor& weights, Precision precis
 /// The MoE block's output: contributions summed in slot order (in parity in the order of experts, as transformers does), plus
 /// the shared expert: [N, D].
 at::Tensor combine(const MoeWeights& moe, const Routing& routing, const at::Tensor& contributions, const at::Tensor& x);
+
+/// a [N, D] . b[which] in double: [N], with b [n, D] in double and which [N].
+at::Tensor dot_rows(const at::Tensor& a, const at::Tensor& b, const at::Tensor& which);
+
+/// Norms over the last dimension, in double.
+at::Tensor row_norms(const at::Tensor& x);
 
 }  // namespace moesweep

@@ -6,7 +6,7 @@
 #include <limits>
 #include <map>
 
-#include "moesweep/layers.h"
+#include "kernels/tensors.h"
 
 namespace moesweep {
 namespace {
@@ -23,24 +23,34 @@ at::Tensor gather(const at::Tensor& x, const at::Tensor& tokens, std::int64_t wi
 }  // namespace
 
 Attention::Attention(const ModelConfig& config, std::vector<Context> contexts, Precision precision, c10::Device device)
-    : heads_(config.num_attention_heads),
+    : config_(config),
+      heads_(config.num_attention_heads),
       kv_heads_(config.num_key_value_heads),
       head_dim_(config.head_dim),
       precision_(precision),
-      device_(device) {
+      device_(device),
+      contexts_(std::move(contexts)) {
+    for (const auto& [begin, length] : contexts_) contexts_end_ = std::max(contexts_end_, begin + length);
+    if (device_.is_cpu())
+        pad_contexts();
+    else
+        list_contexts();
+}
+
+/// Runs of one padded width together.
+void Attention::pad_contexts() {
     std::map<std::int64_t, Group> by_width;
-    for (std::size_t run = 0; run < contexts.size(); ++run) {
-        const std::int64_t length = contexts[run].length;
+    for (std::size_t run = 0; run < contexts_.size(); ++run) {
+        const std::int64_t length = contexts_[run].length;
         const std::int64_t width = std::max(width_step, (length + width_step - 1) / width_step * width_step);
         by_width[width].runs.push_back(static_cast<std::int64_t>(run));
-        contexts_end_ = std::max(contexts_end_, contexts[run].begin + length);
     }
     for (auto& [width, group] : by_width) {
         group.width = width;
         std::vector<std::int64_t> tokens, valid, home;
-        group.mask = at::zeros({static_cast<std::int64_t>(group.runs.size()), width}, activation_dtype(precision));
+        group.mask = at::zeros({static_cast<std::int64_t>(group.runs.size()), width}, activation_dtype(precision_));
         for (std::size_t slot = 0; slot < group.runs.size(); ++slot) {
-            const auto& [begin, length] = contexts[static_cast<std::size_t>(group.runs[slot])];
+            const auto& [begin, length] = contexts_[static_cast<std::size_t>(group.runs[slot])];
             group.mask[static_cast<std::int64_t>(slot)].narrow(0, length, width - length).fill_(minus_infinity);
             for (std::int64_t t = 0; t < width; ++t) {
                 if (t < length) {
@@ -50,7 +60,7 @@ Attention::Attention(const ModelConfig& config, std::vector<Context> contexts, P
                 tokens.push_back(t < length ? begin + t : 0);
             }
         }
-        group.mask = group.mask.to(device);
+        group.mask = group.mask.to(device_);
         group.tokens = indices(tokens);
         group.valid = indices(valid);
         group.home = indices(home);
@@ -62,9 +72,30 @@ at::Tensor Attention::indices(const std::vector<std::int64_t>& values) const {
     return at::tensor(values, at::kLong).to(device_);
 }
 
+/// A context's token sees those before it.
+void Attention::list_contexts() {
+    std::vector<std::int32_t> first(static_cast<std::size_t>(contexts_end_)), count(first.size());
+    for (const auto& [begin, length] : contexts_)
+        for (std::int64_t t = 0; t < length; ++t) {
+            first[static_cast<std::size_t>(begin + t)] = static_cast<std::int32_t>(begin);
+            count[static_cast<std::size_t>(begin + t)] = static_cast<std::int32_t>(t);
+        }
+    first_ = at::tensor(first, at::kInt).to(device_, /*non_blocking=*/true);
+    count_ = at::tensor(count, at::kInt).to(device_, /*non_blocking=*/true);
+}
+
 void Attention::add_rows(std::span<const std::int64_t> runs) {
     row_run_.insert(row_run_.end(), runs.begin(), runs.end());
     for (auto& group : groups_) tile_rows(group);
+    if (device_.is_cpu()) return;
+    std::vector<std::int32_t> first, count;
+    for (const std::int64_t run : runs) {
+        const auto& [begin, length] = contexts_[static_cast<std::size_t>(run)];
+        first.push_back(static_cast<std::int32_t>(begin));
+        count.push_back(static_cast<std::int32_t>(length));
+    }
+    first_ = at::cat({first_, at::tensor(first, at::kInt).to(device_, /*non_blocking=*/true)});
+    count_ = at::cat({count_, at::tensor(count, at::kInt).to(device_, /*non_blocking=*/true)});
 }
 
 void Attention::tile_rows(Group& group) const {
@@ -92,6 +123,30 @@ void Attention::tile_rows(Group& group) const {
     group.tile_rows = indices(tile_rows);
     group.row_valid = indices(valid);
     group.row_home = indices(home);
+}
+
+at::Tensor Attention::mix(const at::Tensor& qkv, const LayerWeights& layer, const Rotary& rotary,
+                          const at::Tensor& positions, bool with_contexts) const {
+    if (!device_.is_cpu()) return mix_by_kernels(qkv, layer, rotary, positions, with_contexts);
+    const auto heads = [&](std::int64_t first, std::int64_t count) {
+        return qkv.narrow(1, first * head_dim_, count * head_dim_).reshape({qkv.size(0), count, head_dim_});
+    };
+    const auto place = [&](const at::Tensor& x, const at::Tensor& weight) {
+        return rotary.rotate(config_.qk_norm ? rms_norm(x, weight, config_.rms_norm_eps, precision_) : x, positions);
+    };
+    return (*this)(place(heads(0, heads_), layer.q_norm), place(heads(heads_, kv_heads_), layer.k_norm),
+                   heads(heads_ + kv_heads_, kv_heads_), with_contexts);
+}
+
+at::Tensor Attention::mix_by_kernels(const at::Tensor& qkv, const LayerWeights& layer, const Rotary& rotary,
+                                     const at::Tensor& positions, bool with_contexts) const {
+    const at::Tensor all = qkv.contiguous();
+    const kernels::Heads heads{all.size(0), static_cast<int>(heads_), static_cast<int>(kv_heads_),
+                               static_cast<int>(head_dim_)};
+    kernels::norm_and_rotate(all, heads, layer.q_norm, layer.k_norm, config_.rms_norm_eps, rotary, positions);
+    std::int64_t most = 0;
+    for (const Context& context : contexts_) most = std::max(most, context.length);
+    return kernels::attend(all, heads, with_contexts ? 0 : contexts_end_, first_, count_, most, precision_);
 }
 
 at::Tensor Attention::operator()(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

@@ -7,14 +7,20 @@
 #include <limits>
 #include <vector>
 
+#include "kernels/tensors.h"
 #include "products.h"
 
 namespace moesweep {
 namespace {
 
+/// Rows of a product. A device wants many in one launch.
+std::int64_t tile_rows(const at::Tensor& x) {
+    return x.is_cpu() ? row_tile : device_row_tile;
+}
+
 /// x [n, in] with zero rows added up to a whole number of tiles.
 at::Tensor pad_rows(const at::Tensor& x) {
-    const std::int64_t n = x.size(0), padded = (n + row_tile - 1) / row_tile * row_tile;
+    const std::int64_t n = x.size(0), tile = tile_rows(x), padded = (n + tile - 1) / tile * tile;
     if (padded == n) return x.contiguous();
     const at::Tensor out = at::zeros({padded, x.size(1)}, x.options());
     out.narrow(0, 0, n).copy_(x);
@@ -36,18 +42,17 @@ std::vector<at::Tensor> terms(const at::Tensor& x, at::ScalarType matrix, Precis
 /// The product x [n, in] weight [out, in]^T tile by tile; x holds whole tiles. All tiles use one block of the weight before the
 /// next one is fetched from memory: a block stays in the cache, a whole expert of Mixtral does not.
 at::Tensor multiply_tiles(const at::Tensor& x, const at::Tensor& weight, Precision precision) {
-    constexpr std::int64_t block = 512;
-    const std::int64_t columns = weight.size(0);
+    const std::int64_t columns = weight.size(0), block = x.is_cpu() ? 512 : columns, height = tile_rows(x);
     const std::vector<at::Tensor> factors = terms(x, weight.scalar_type(), precision);
     at::Tensor out = at::empty({x.size(0), columns}, x.options());
     for (std::int64_t column = 0; column < columns; column += block) {
         const std::int64_t width = std::min(block, columns - column);
         const at::Tensor rows = weight.narrow(0, column, width).to(x.scalar_type());
         const at::Tensor part = out.narrow(1, column, width);
-        for (std::int64_t row = 0; row < x.size(0); row += row_tile) {
-            const at::Tensor tile = part.narrow(0, row, row_tile);
-            multiply(factors[0].narrow(0, row, row_tile), rows, tile);
-            if (factors.size() > 1) multiply_and_add(factors[1].narrow(0, row, row_tile), rows, tile);
+        for (std::int64_t row = 0; row < x.size(0); row += height) {
+            const at::Tensor tile = part.narrow(0, row, height);
+            multiply(factors[0].narrow(0, row, height), rows, tile);
+            if (factors.size() > 1) multiply_and_add(factors[1].narrow(0, row, height), rows, tile);
         }
     }
     return out;
@@ -62,6 +67,10 @@ at::Tensor feed_forward_tiles(const Mlp& mlp, const at::Tensor& x, Precision pre
     return held(multiply_tiles(held(gate, precision), mlp.down, precision), precision);
 }
 
+bool are_for_kernels(const MoeWeights& moe) {
+    return !moe.experts.empty() && kernels::can_multiply(moe.experts[0].gate_up) && kernels::can_multiply(moe.experts[0].down);
+}
+
 }  // namespace
 
 at::Tensor held(const at::Tensor& x, Precision precision) {
@@ -69,16 +78,22 @@ at::Tensor held(const at::Tensor& x, Precision precision) {
 }
 
 at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Precision precision) {
-    const at::Tensor out = multiply_tiles(pad_rows(x), weight, precision).narrow(0, 0, x.size(0));
+    const at::Tensor out = kernels::can_multiply(weight)
+                               ? kernels::multiply(kernels::split(x, {}, precision), {weight}, kernels::one_group(x))
+                               : multiply_tiles(pad_rows(x), weight, precision).narrow(0, 0, x.size(0));
     return held(bias.defined() ? out + bias : out, precision);
 }
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, Precision precision) {
+    if (!x.is_cpu()) return kernels::rms_norm(x, weight, eps, precision);
     const at::Tensor scaled = x * at::rsqrt(at::pow(x, 2).mean(-1, /*keepdim=*/true) + eps);
     return held(held(scaled, precision) * weight, precision);
 }
 
 at::Tensor feed_forward(const Mlp& mlp, const at::Tensor& x, Precision precision) {
+    if (kernels::can_multiply(mlp.gate_up) && kernels::can_multiply(mlp.down))
+        return held(kernels::feed_forward({&mlp, 1}, kernels::split(x, {}, precision), kernels::one_group(x), precision),
+                    precision);
     return feed_forward_tiles(mlp, pad_rows(x), precision).narrow(0, 0, x.size(0));
 }
 
@@ -145,6 +160,13 @@ Routing route(const MoeWeights& moe, const ModelConfig& config, const at::Tensor
 
 void run_experts(const MoeWeights& moe, const at::Tensor& x, const at::Tensor& slot_rows,
                  std::span<const std::int64_t> counts, const UseAnswers& use) {
+    if (are_for_kernels(moe)) {
+        std::vector<std::int32_t> offsets = {0};
+        for (const auto count : counts) offsets.push_back(offsets.back() + static_cast<std::int32_t>(count));
+        const at::Tensor y = kernels::feed_forward(moe.experts, kernels::split(x, slot_rows, moe.precision),
+                                                   at::tensor(offsets, at::kInt).to(x.device(), /*non_blocking=*/true), moe.precision);
+        return use(0, held(y, moe.precision));
+    }
     std::int64_t begin = 0;
     for (std::size_t e = 0; e < counts.size(); ++e) {
         if (counts[e] == 0) continue;
@@ -159,7 +181,17 @@ at::Tensor contributions(const MoeWeights& moe, const Routing& routing, const at
     const std::int64_t N = x.size(0), K = routing.experts.size(1), D = x.size(1);
     const at::Tensor slot_expert = routing.experts.reshape({N * K}), slot_weight = routing.weights.reshape({N * K, 1});
     const at::Tensor slots = std::get<1>(at::sort(slot_expert, /*stable=*/true, 0, /*descending=*/false));
-    const at::Tensor counts = at::bincount(slot_expert, {}, static_cast<std::int64_t>(moe.experts.size())).cpu();
+    const auto E = static_cast<std::int64_t>(moe.experts.size());
+    if (are_for_kernels(moe)) {  // no wait for the device: the counts stay there
+        const at::Tensor experts = at::arange(E + 1, at::kLong).to(x.device(), /*non_blocking=*/true);
+        const at::Tensor first_slots = at::searchsorted(slot_expert.index_select(0, slots), experts);
+        const at::Tensor y =
+            kernels::feed_forward(moe.experts, kernels::split(x, at::floor_divide(slots, K), moe.precision),
+                                  first_slots.to(at::kInt), moe.precision);
+        between();
+        return kernels::weigh(y, slots, slot_weight, moe.precision).view({N, K, D});
+    }
+    const at::Tensor counts = at::bincount(slot_expert, {}, E).cpu();
     const at::Tensor out = at::empty({N * K, D}, x.options());
     run_experts(moe, x, at::floor_divide(slots, K),
                 {counts.const_data_ptr<std::int64_t>(), static_cast<std::size_t>(counts.numel())},
@@ -180,9 +212,25 @@ at::Tensor combine(const MoeWeights& moe, const Routing& routing, const at::Tens
     at::Tensor ordered = contributions;
     if (moe.precision == Precision::parity)
         ordered = ordered.take_along_dim(at::argsort(routing.experts, std::int64_t{1}).unsqueeze(-1), 1);
-    at::Tensor sum = ordered.select(1, 0).clone();
-    for (std::int64_t k = 1; k < ordered.size(1); ++k) sum = held(sum.add_(ordered.select(1, k)), moe.precision);
+    at::Tensor sum;
+    if (!x.is_cpu()) {
+        sum = kernels::sum_slots(ordered, moe.precision);
+    } else {
+        sum = ordered.select(1, 0).clone();
+        for (std::int64_t k = 1; k < ordered.size(1); ++k) sum = held(sum.add_(ordered.select(1, k)), moe.precision);
+    }
     return moe.shared ? held(sum.add_(feed_forward(*moe.shared, x, moe.precision)), moe.precision) : sum;
+}
+
+at::Tensor dot_rows(const at::Tensor& a, const at::Tensor& b, const at::Tensor& which) {
+    if (!a.is_cpu()) return kernels::dot_rows(a, b, which);
+    return (a.to(at::kDouble) * b.index_select(0, which)).sum(-1);
+}
+
+at::Tensor row_norms(const at::Tensor& x) {
+    if (x.is_cpu()) return at::linalg_vector_norm(x.to(at::kDouble), 2, at::IntArrayRef{-1});
+    const at::Tensor rows = x.reshape({-1, x.size(-1)});
+    return kernels::dot_rows(rows, rows, {}).sqrt().view(x.sizes().slice(0, static_cast<std::size_t>(x.dim() - 1)));
 }
 
 }  // namespace moesweep

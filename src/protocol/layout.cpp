@@ -33,6 +33,10 @@ std::int64_t step_bytes_per_row(const Weights& weights, const Workload& work, st
     const std::int64_t inner = 6 * m.moe_intermediate_size;  // an expert's rows, at worst all of them at once
     // What meets a matrix in bf16, as its parts and on the way to them.
     const std::int64_t parts = weights.matrix_dtype() == weights.dtype() ? 0 : 3;
+    // On a device all slots of all rows are there at once: their terms, products and contributions.
+    if (!weights.device().is_cpu() && parts > 0)
+        return element_bytes(weights) *
+               std::max(attention + 2 * std::max(D, queries), moe + K * (3 * D + 4 * m.moe_intermediate_size));
     return element_bytes(weights) *
            std::max(attention + parts * std::max(D, queries), moe + inner + parts * (D + m.moe_intermediate_size));
 }

@@ -78,21 +78,8 @@ void MicroBatch::add(const at::Tensor& output) {
 
 void MicroBatch::attend(const LayerWeights& layer, bool last) {
     if (cases_.empty()) return;
-    const std::int64_t H = config_.num_attention_heads, Hkv = config_.num_key_value_heads, Dh = config_.head_dim;
-    const std::int64_t N = hidden_.size(0);
     const at::Tensor qkv = project(norm(hidden_, layer.input_norm), layer.qkv, layer.qkv_bias, precision_);
-    const auto heads = [&](std::int64_t first, std::int64_t count) {
-        return qkv.narrow(1, first * Dh, count * Dh).reshape({N, count, Dh});
-    };
-    at::Tensor q = heads(0, H), k = heads(H, Hkv);
-    const at::Tensor v = heads(H + Hkv, Hkv);
-    if (config_.qk_norm) {
-        q = norm(q, layer.q_norm);
-        k = norm(k, layer.k_norm);
-    }
-    q = rotary_.rotate(q, positions_);
-    k = rotary_.rotate(k, positions_);
-    const at::Tensor mixed = attention_(q, k, v, /*with_contexts=*/!last);
+    const at::Tensor mixed = attention_.mix(qkv, layer, rotary_, positions_, /*with_contexts=*/!last);
     if (last) {
         hidden_ = hidden_.narrow(0, attention_.contexts_end(), attention_.rows());
         first_row_ = 0;
@@ -165,8 +152,8 @@ std::vector<double> MicroBatch::score() const {
     std::vector<double> deltas;
     for (std::int64_t row = 0; row < hidden_.size(0); row += score_rows) {
         const std::int64_t n = std::min(score_rows, hidden_.size(0) - row);
-        const at::Tensor normed = norm(hidden_.narrow(0, row, n), final_norm).to(at::kDouble);
-        const at::Tensor delta = (normed * contrast.index_select(0, row_case.narrow(0, row, n))).sum(-1).cpu();
+        const at::Tensor normed = norm(hidden_.narrow(0, row, n), final_norm);
+        const at::Tensor delta = dot_rows(normed, contrast, row_case.narrow(0, row, n)).cpu();
         deltas.insert(deltas.end(), delta.data_ptr<double>(), delta.data_ptr<double>() + n);
     }
     return deltas;

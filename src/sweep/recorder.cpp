@@ -13,10 +13,6 @@ void append_floats(std::vector<float>& to, const at::Tensor& values) {
     to.insert(to.end(), flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel());
 }
 
-at::Tensor norms(const at::Tensor& vectors) {
-    return at::linalg_vector_norm(vectors.to(at::kDouble), 2, at::IntArrayRef{-1});
-}
-
 /// The lines' order by case, else as they are.
 std::vector<std::size_t> order_by_case(const std::vector<std::int32_t>& case_index) {
     std::vector<std::size_t> order(case_index.size());
@@ -68,7 +64,7 @@ void Recorder::routing(std::int64_t layer, const Routing& routing, const at::Ten
     table.expert.insert(table.expert.end(), experts.data_ptr<std::int64_t>(),
                         experts.data_ptr<std::int64_t>() + experts.numel());
     append_floats(table.weight, routing.weights);
-    append_floats(table.contribution_norm, norms(contributions));
+    append_floats(table.contribution_norm, row_norms(contributions));
     append_floats(table.gap, routing.gap);
     if (keep_vectors_ == Vectors::outputs) append_floats(tables_.vectors[0].values, outputs);
 }
@@ -86,7 +82,7 @@ void Recorder::patches(std::size_t case_in_pass, std::int64_t layer, const Patch
         table.noised_active.push_back(label.noised_active);
         row_case_.push_back(case_in_pass);
     }
-    append_floats(table.patch_norm, norms(patches.vectors));
+    append_floats(table.patch_norm, row_norms(patches.vectors));
     if (keep_vectors_ == Vectors::patches) append_floats(tables_.vectors[0].values, patches.vectors);
 }
 

@@ -72,6 +72,7 @@ class Guard final : public c10::impl::DeviceGuardImplInterface {
         const std::lock_guard lock(streams().mutex);
         return c10::Stream(c10::Stream::UNSAFE, device, streams().count++);
     }
+    void* getStreamNativeHandle(const c10::Stream) const override { return nullptr; }
     c10::Stream exchangeStream(c10::Stream stream) const override {
         const c10::Stream before = getStream(stream.device());
         current = stream.id();

@@ -23,17 +23,10 @@ at::Tensor norm(const Weights& weights, const at::Tensor& x, const at::Tensor& w
 
 at::Tensor attend(const Weights& weights, const LayerWeights& layer, const Rotary& rotary, const Attention& attention,
                   const at::Tensor& hidden) {
-    const ModelConfig& m = weights.config();
     const Precision precision = weights.precision();
-    const std::int64_t T = hidden.size(0), H = m.num_attention_heads, Hkv = m.num_key_value_heads, Dh = m.head_dim;
     const at::Tensor qkv = project(norm(weights, hidden, layer.input_norm), layer.qkv, layer.qkv_bias, precision);
-    const auto parts = qkv.view({T, H + 2 * Hkv, Dh}).split_with_sizes({H, Hkv, Hkv}, 1);
-    const at::Tensor positions = at::arange(T, at::kLong);
-    const auto place = [&](const at::Tensor& x, const at::Tensor& weight) {
-        return rotary.rotate(m.qk_norm ? norm(weights, x, weight) : x, positions);
-    };
-    const at::Tensor mixed =
-        attention(place(parts[0], layer.q_norm), place(parts[1], layer.k_norm), parts[2].contiguous(), true);
+    const at::Tensor positions = at::arange(hidden.size(0), at::kLong);
+    const at::Tensor mixed = attention.mix(qkv, layer, rotary, positions, /*with_contexts=*/true);
     return project(mixed, layer.output, layer.output_bias, precision);
 }
 

@@ -1,0 +1,62 @@
+// What a device does with rows of numbers between the products with matrices. On CUDA (row_kernels.cu) kernels that pass over
+// the rows once; without it (kernels_host.cpp) plain loops over host memory, the twin that tests compare with. In every one
+// of them a row's bits do not depend on the rows beside it, nor on how many there are.
+//
+// Pointers are the device's. T is the activations' type, float or double. `rounded`: to bf16 wherever parity rounds.
+#pragma once
+#include <cstdint>
+
+#include "grouped_product.h"
+
+namespace moesweep::kernels {
+
+using Stream = CUstream_st*;
+
+/// out[r] = x[r] / sqrt(mean(x[r]^2) + eps) * weight: [rows, d].
+template <class T>
+void rms_norm(const T* x, const T* weight, T* out, std::int64_t rows, int d, double eps, bool rounded, Stream stream);
+
+/// The heads of a query, key and value projection, [rows, (heads + 2 kv_heads) d]: queries, keys, values.
+struct Heads {
+    std::int64_t rows;
+    int heads, kv_heads, d;
+    constexpr int width() const { return (heads + 2 * kv_heads) * d; }
+};
+
+/// Norms every head of the queries and keys (weights [d]; null: no norm) and rotates its first 2 `half` numbers by the row's
+/// position, of which cos and sin [positions, half] tell. In place.
+template <class T>
+struct Rotation {
+    const T *q_norm, *k_norm, *cos, *sin;
+    const std::int64_t* positions;  ///< [rows]
+    int half;
+    double eps;
+};
+template <class T>
+void norm_and_rotate(T* qkv, const Heads& heads, const Rotation<T>& rotation, bool rounded, Stream stream);
+
+/// Attention of the rows [begin, heads.rows): row r sees the keys of rows [first[r], first[r] + count[r]) and its own.
+/// out [rows - begin, heads d]. No count is above `most`.
+template <class T>
+void attend(const T* qkv, const Heads& heads, std::int64_t begin, const std::int32_t* first, const std::int32_t* count,
+            std::int64_t most, T* out, bool rounded, Stream stream);
+
+/// high[i] + low[i] = x[r] nearly: the nearest bf16, and the nearest to what is left. r is source[i], or i if null. low may be null.
+void split(const float* x, const std::int64_t* source, Bf16* high, Bf16* low, std::int64_t rows, int d, Stream stream);
+
+/// silu(gate) * up of gate_up [rows, 2 f], split as above: [rows, f].
+void swiglu(const float* gate_up, Bf16* high, Bf16* low, std::int64_t rows, int f, bool rounded, Stream stream);
+
+/// out[slots[i]] = weights[slots[i]] * y[i]: [rows, d].
+void weigh(const float* y, const std::int64_t* slots, const float* weights, float* out, std::int64_t rows, int d, bool rounded,
+           Stream stream);
+
+/// out[r] = x[r, 0] + x[r, 1] + ... + x[r, k - 1], in this order: x [rows, k, d].
+template <class T>
+void sum_slots(const T* x, T* out, std::int64_t rows, int k, int d, bool rounded, Stream stream);
+
+/// out[r] = a[r] . b[which[r]], in double. which is r if null.
+template <class A, class B>
+void dot_rows(const A* a, const B* b, const std::int64_t* which, double* out, std::int64_t rows, int d, Stream stream);
+
+}  // namespace moesweep::kernels

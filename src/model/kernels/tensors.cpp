@@ -1,0 +1,168 @@
+#include "tensors.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+namespace moesweep::kernels {
+namespace {
+
+Stream stream_of(const at::Tensor& x) {
+    const c10::impl::VirtualGuardImpl guard(x.device().type());
+    return static_cast<Stream>(guard.getStream(x.device()).native_handle());
+}
+
+bool rounded(Precision precision) {
+    return precision == Precision::parity;
+}
+
+int to_int(std::int64_t n) {
+    return static_cast<int>(n);
+}
+
+/// The numbers of a contiguous tensor; null if it is undefined.
+template <class T>
+T* data(const at::Tensor& x) {
+    TORCH_INTERNAL_ASSERT(!x.defined() || x.is_contiguous());
+    return x.defined() ? static_cast<T*>(x.data_ptr()) : nullptr;
+}
+
+/// Calls `use` with a number of the type of the activations.
+template <class Use>
+void by_type(const at::Tensor& x, Use use) {
+    if (x.scalar_type() == at::kDouble)
+        use(double{});
+    else
+        use(float{});
+}
+
+Terms empty_terms(std::int64_t rows, std::int64_t width, const at::Tensor& like, Precision precision) {
+    const auto make = [&] { return at::empty({rows, width}, like.options().dtype(at::kBFloat16)); };
+    return {make(), precision == Precision::split ? make() : at::Tensor()};
+}
+
+}  // namespace
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, Precision precision) {
+    const at::Tensor in = x.contiguous(), out = at::empty_like(in);
+    by_type(x, [&]<class T>(T) {
+        rms_norm(data<const T>(in), data<const T>(weight), data<T>(out), x.numel() / x.size(-1), to_int(x.size(-1)), eps,
+                 rounded(precision), stream_of(x));
+    });
+    return out;
+}
+
+void norm_and_rotate(const at::Tensor& qkv, const Heads& heads, const at::Tensor& q_norm, const at::Tensor& k_norm,
+                     double eps, const Rotary& rotary, const at::Tensor& positions) {
+    by_type(qkv, [&]<class T>(T) {
+        const Rotation<T> rotation{data<const T>(q_norm),
+                                   data<const T>(k_norm),
+                                   data<const T>(rotary.cos),
+                                   data<const T>(rotary.sin),
+                                   data<const std::int64_t>(positions),
+                                   to_int(rotary.cos.size(1)),
+                                   eps};
+        norm_and_rotate(data<T>(qkv), heads, rotation, rounded(rotary.precision), stream_of(qkv));
+    });
+}
+
+at::Tensor attend(const at::Tensor& qkv, const Heads& heads, std::int64_t begin, const at::Tensor& first,
+                  const at::Tensor& count, std::int64_t most, Precision precision) {
+    const at::Tensor out = at::empty({heads.rows - begin, std::int64_t{heads.heads} * heads.d}, qkv.options());
+    by_type(qkv, [&]<class T>(T) {
+        attend(data<const T>(qkv), heads, begin, data<const std::int32_t>(first), data<const std::int32_t>(count), most,
+               data<T>(out), rounded(precision), stream_of(qkv));
+    });
+    return out;
+}
+
+bool can_multiply(const at::Tensor& weight) {
+    return !weight.is_cpu() && weight.scalar_type() == at::kBFloat16 &&
+           can_group_products(to_int(weight.size(1)), to_int(weight.size(0)));
+}
+
+Terms split(const at::Tensor& x, const at::Tensor& source, Precision precision) {
+    const at::Tensor in = x.contiguous();
+    const std::int64_t rows = source.defined() ? source.size(0) : x.size(0);
+    const Terms terms = empty_terms(rows, x.size(1), x, precision);
+    split(data<const float>(in), data<const std::int64_t>(source), data<Bf16>(terms.high), data<Bf16>(terms.low), rows,
+          to_int(x.size(1)), stream_of(x));
+    return terms;
+}
+
+Terms swiglu(const at::Tensor& gate_up, Precision precision) {
+    const std::int64_t rows = gate_up.size(0), F = gate_up.size(1) / 2;
+    const Terms terms = empty_terms(rows, F, gate_up, precision);
+    swiglu(data<const float>(gate_up), data<Bf16>(terms.high), data<Bf16>(terms.low), rows, to_int(F), rounded(precision),
+           stream_of(gate_up));
+    return terms;
+}
+
+at::Tensor multiply(const Terms& x, const std::vector<at::Tensor>& weights, const at::Tensor& offsets) {
+    std::vector<std::int64_t> places;
+    for (const at::Tensor& weight : weights) places.push_back(reinterpret_cast<std::int64_t>(data<void>(weight)));
+    const at::Tensor pointers = at::tensor(places, at::kLong).to(x.high.device(), /*non_blocking=*/true);
+    const at::Tensor y = at::empty({x.high.size(0), weights[0].size(0)}, x.high.options().dtype(at::kFloat));
+    const auto groups = to_int(static_cast<std::int64_t>(weights.size()));
+    const at::Tensor workspace = at::empty({static_cast<std::int64_t>(grouped_product_workspace(groups))},
+                                           x.high.options().dtype(at::kByte));
+    if (y.size(0) == 0) return y;
+    GroupedProduct product{.weights = static_cast<const Bf16* const*>(pointers.data_ptr()),
+                           .offsets = data<const std::int32_t>(offsets),
+                           .y = data<float>(y),
+                           .groups = groups,
+                           .in = to_int(weights[0].size(1)),
+                           .out = to_int(weights[0].size(0))};
+    for (const at::Tensor& term : {x.high, x.low}) {
+        if (!term.defined()) continue;
+        product.x = data<const Bf16>(term);
+        grouped_product(product, workspace.data_ptr(), stream_of(y));
+        product.add = true;
+    }
+    return y;
+}
+
+at::Tensor feed_forward(std::span<const Mlp> experts, const Terms& x, const at::Tensor& offsets, Precision precision) {
+    std::vector<at::Tensor> gate_up, down;
+    for (const Mlp& expert : experts) {
+        gate_up.push_back(expert.gate_up);
+        down.push_back(expert.down);
+    }
+    return multiply(swiglu(multiply(x, gate_up, offsets), precision), down, offsets);
+}
+
+at::Tensor one_group(const at::Tensor& x) {
+    return at::tensor({0, to_int(x.size(0))}, at::kInt).to(x.device(), /*non_blocking=*/true);
+}
+
+at::Tensor weigh(const at::Tensor& y, const at::Tensor& slots, const at::Tensor& weights, Precision precision) {
+    const at::Tensor out = at::empty_like(y);
+    weigh(data<const float>(y), data<const std::int64_t>(slots), data<const float>(weights), data<float>(out), y.size(0),
+          to_int(y.size(1)), rounded(precision), stream_of(y));
+    return out;
+}
+
+at::Tensor sum_slots(const at::Tensor& x, Precision precision) {
+    const at::Tensor in = x.contiguous(), out = at::empty({x.size(0), x.size(2)}, x.options());
+    by_type(x, [&]<class T>(T) {
+        sum_slots(data<const T>(in), data<T>(out), x.size(0), to_int(x.size(1)), to_int(x.size(2)), rounded(precision),
+                  stream_of(x));
+    });
+    return out;
+}
+
+at::Tensor dot_rows(const at::Tensor& a, const at::Tensor& b, const at::Tensor& which) {
+    const at::Tensor rows = a.contiguous(), others = b.contiguous();
+    const at::Tensor out = at::empty({a.size(0)}, a.options().dtype(at::kDouble));
+    by_type(a, [&]<class A>(A) {
+        by_type(b, [&]<class B>(B) {
+            if constexpr (sizeof(A) <= sizeof(B))
+                dot_rows(data<const A>(rows), data<const B>(others), data<const std::int64_t>(which), data<double>(out),
+                         a.size(0), to_int(a.size(1)), stream_of(a));
+            else
+                TORCH_INTERNAL_ASSERT(false);
+        });
+    });
+    return out;
+}
+
+}  // namespace moesweep::kernels

@@ -1,0 +1,54 @@
+// The kernels on tensors of a device that is not the CPU. What each does stands in row_kernels.h and grouped_product.h.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <span>
+#include <vector>
+
+#include "moesweep/config.h"
+#include "moesweep/layers.h"
+#include "row_kernels.h"
+
+namespace moesweep::kernels {
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, Precision precision);
+
+/// In place on qkv [N, (H + 2 Hkv) Dh]. Undefined norms: none.
+void norm_and_rotate(const at::Tensor& qkv, const Heads& heads, const at::Tensor& q_norm, const at::Tensor& k_norm,
+                     double eps, const Rotary& rotary, const at::Tensor& positions);
+
+/// first, count [N] int32: [N - begin, H Dh].
+at::Tensor attend(const at::Tensor& qkv, const Heads& heads, std::int64_t begin, const at::Tensor& first,
+                  const at::Tensor& count, std::int64_t most, Precision precision);
+
+/// Whether multiply() can take this matrix [out, in]: bf16, on a device, of sizes that suit it.
+bool can_multiply(const at::Tensor& weight);
+
+/// What meets a matrix: rows in bf16, whose sum the activations nearly are. low is undefined but in `split`.
+struct Terms {
+    at::Tensor high, low;
+};
+/// Rows source[i] of x [N, D] (all in order if undefined) as terms.
+Terms split(const at::Tensor& x, const at::Tensor& source, Precision precision);
+/// silu(gate) * up of gate_up [N, 2F] as terms [N, F].
+Terms swiglu(const at::Tensor& gate_up, Precision precision);
+
+/// Rows offsets[g] to offsets[g + 1] of x [N, in] times weights[g] [out, in] transposed: [N, out] fp32. offsets [groups + 1] int32.
+at::Tensor multiply(const Terms& x, const std::vector<at::Tensor>& weights, const at::Tensor& offsets);
+
+/// The SwiGLU feed-forwards of several experts, each over its rows: terms [N, D] -> [N, D].
+at::Tensor feed_forward(std::span<const Mlp> experts, const Terms& x, const at::Tensor& offsets, Precision precision);
+
+/// Group offsets of rows that all belong to one group.
+at::Tensor one_group(const at::Tensor& x);
+
+/// w_e E_e(x) to their slots: y [S, D] and slots [S], weights [S] by slot: [S, D] by slot.
+at::Tensor weigh(const at::Tensor& y, const at::Tensor& slots, const at::Tensor& weights, Precision precision);
+
+/// x [N, K, D] summed over K in order: [N, D].
+at::Tensor sum_slots(const at::Tensor& x, Precision precision);
+
+/// a [N, D] . b[which] in double: [N]; which undefined: b's own rows.
+at::Tensor dot_rows(const at::Tensor& a, const at::Tensor& b, const at::Tensor& which);
+
+}  // namespace moesweep::kernels
