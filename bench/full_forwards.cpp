@@ -129,17 +129,16 @@ class Subject {
 
     Patch find_patch(const Request& request, const std::vector<SitePlan>& sites) const {
         const auto l = static_cast<std::size_t>(request.layer);
-        const Site site{clean_trace_.experts[l],
-                        noised_trace_.experts[l],
-                        clean_trace_.contributions[l],
-                        noised_trace_.contributions[l],
-                        clean_trace_.outputs[l],
-                        noised_trace_.outputs[l],
-                        {}};
-        const Patches patches = make_patches(site, sites[l]);
-        for (std::size_t i = 0; i < patches.labels.size(); ++i) {
-            const auto& label = patches.labels[i];
-            if (kind_names[static_cast<int>(label.kind)] == request.kind && label.expert == request.expert)
+        std::vector<std::int64_t> experts = clean_trace_.experts[l];
+        experts.insert(experts.end(), noised_trace_.experts[l].begin(), noised_trace_.experts[l].end());
+        const std::vector<std::optional<Pair>> no_pair(1);
+        const Patches patches =
+            make_patches({experts, at::stack({clean_trace_.contributions[l], noised_trace_.contributions[l]}),
+                          at::stack({clean_trace_.outputs[l], noised_trace_.outputs[l]}), no_pair},
+                         sites[l]);
+        for (std::size_t i = 0; i < patches.interventions.size(); ++i) {
+            const auto& row = patches.interventions[i];
+            if (kind_names[static_cast<int>(row.kind)] == request.kind && row.expert == request.expert)
                 return {l, patches.outputs[static_cast<std::int64_t>(i)].clone()};
         }
         fail(Exit::data, "case {}: layer {} has no patch {} {}", request.case_id, request.layer, request.kind,

@@ -76,10 +76,15 @@ TEST_CASE("what a device refuses is an Error of one line that names it", "[devic
         return "";
     };
     const std::string memory = "cuda:2: out of memory: other programs may use it too, else set a smaller run.memory";
-    CHECK(refusal_of([] { TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory. Tried to allocate 2 GiB"); }) == memory);
-    CHECK(refusal_of([] { TORCH_CHECK(false, "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"); }) == memory);
-    CHECK(refusal_of([] { throw c10::AcceleratorError({}, 719, "CUDA error: unspecified launch failure\nCompile with"); }) ==
-          "cuda:2: CUDA error: unspecified launch failure");
+    CHECK(refusal_of([] {
+              TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory. Tried to allocate 2 GiB");
+          }) == memory);
+    CHECK(refusal_of([] {
+              TORCH_CHECK(false, "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`");
+          }) == memory);
+    CHECK(refusal_of([] {
+              throw c10::AcceleratorError({}, 719, "CUDA error: unspecified launch failure\nCompile with");
+          }) == "cuda:2: CUDA error: unspecified launch failure");
     CHECK_THROWS_AS(on_device(gpu, [] { TORCH_CHECK(false, "a mistake of ours"); }), c10::Error);
     CHECK_THROWS_AS(on_device(gpu, [] { fail(Exit::data, "a NaN"); }), Error);
     CHECK(refusal_of([] {}).empty());

@@ -86,7 +86,8 @@ TEST_CASE("heads are normed, rotated and mixed", "[kernels]") {
         config.rotary_dim = rotated;
         config.rope_theta = 1e4;
         const std::int64_t contexts = 50, N = contexts + 37;  // one run's context, and rows of its last position
-        const at::Tensor qkv = draw({N, (H + 2 * Hkv) * Dh}, dtype), q_norm = draw({Dh}, dtype), k_norm = draw({Dh}, dtype);
+        const at::Tensor qkv = draw({N, (H + 2 * Hkv) * Dh}, dtype), q_norm = draw({Dh}, dtype),
+                         k_norm = draw({Dh}, dtype);
         at::Tensor positions = at::arange(N, at::kLong).clamp_max(contexts);
         const at::Tensor first = at::zeros({N}, at::kInt), count = positions.to(at::kInt);
 
@@ -119,7 +120,8 @@ TEST_CASE("products of groups of rows, in bf16 terms", "[kernels]") {
     const auto device = kernel_device();
     if (!device) return;
     const auto precision = GENERATE(Precision::fast, Precision::split);
-    for (const auto& [in, out] : std::vector<std::array<std::int64_t, 2>>{{48, 40}, {256, 96}, {2048, 1536}, {768, 2048}}) {
+    for (const auto& [in, out] :
+         std::vector<std::array<std::int64_t, 2>>{{48, 40}, {256, 96}, {2048, 1536}, {768, 2048}}) {
         const std::vector<std::int32_t> counts = {0, 1, 130, 0, 63, 257, 0};
         std::vector<std::int32_t> offsets = {0};
         for (const auto n : counts) offsets.push_back(offsets.back() + n);
@@ -137,7 +139,8 @@ TEST_CASE("products of groups of rows, in bf16 terms", "[kernels]") {
             }
             expected.push_back(sum_of(terms).narrow(0, offsets[g], counts[g]).matmul(weight.to(at::kDouble).t()));
         }
-        const at::Tensor places = at::tensor(offsets, at::kInt).to(*device), y = kernels::multiply(terms, weights, places);
+        const at::Tensor places = at::tensor(offsets, at::kInt).to(*device),
+                         y = kernels::multiply(terms, weights, places);
         check_near(y, at::cat(expected), fp32);
 
         // A row's bits are its own: alone, and at another place of another group's size.
@@ -157,7 +160,8 @@ TEST_CASE("the feed-forward of experts and the weights of their answers", "[kern
     const std::vector<std::int32_t> offsets = {0, 20, 20, 150};
     const at::Tensor x = draw({S, D});
     for (std::size_t e = 0; e + 1 < offsets.size(); ++e) {
-        const at::Tensor gate_up = (draw({2 * F, D}) / 8).to(at::kBFloat16), down = (draw({D, F}) / 8).to(at::kBFloat16);
+        const at::Tensor gate_up = (draw({2 * F, D}) / 8).to(at::kBFloat16),
+                         down = (draw({D, F}) / 8).to(at::kBFloat16);
         there.push_back({gate_up.to(*device), down.to(*device)});
         if (!kernels::can_multiply(there.back().gate_up)) {
             WARN("no grouped products on this device");

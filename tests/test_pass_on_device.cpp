@@ -13,7 +13,8 @@ namespace {
 PassResult run_on(c10::Device device, const Fixture& f, Precision precision, bool streamed, const PassPlan& plan) {
     const Weights weights(f.scratch.folder(), f.model.config, precision, device);
     LayerSource layers(weights, {0, f.model.config.num_experts}, streamed);
-    run_pass({weights, layers, f.alone}, std::span(f.pass_cases).first(1), plan);  // the next finds memory that was used
+    run_pass({weights, layers, f.alone}, std::span(f.pass_cases).first(1),
+             plan);  // the next finds memory that was used
     return run_pass({weights, layers, f.alone}, f.pass_cases, plan).value();
 }
 
@@ -43,7 +44,8 @@ void check_distance(const std::vector<double>& got, const std::vector<double>& e
     std::vector<double> distances;
     for (std::size_t i = 0; i < got.size(); ++i) distances.push_back(std::abs(got[i] - expected[i]));
     std::ranges::sort(distances);
-    CHECK((may_route_otherwise(precision) ? distances[distances.size() / 2] : distances.back()) <= tolerance(precision));
+    CHECK((may_route_otherwise(precision) ? distances[distances.size() / 2] : distances.back()) <=
+          tolerance(precision));
 }
 
 template <class Table>

@@ -24,10 +24,10 @@ namespace moesweep {
 
 /// A case as a pass takes it.
 struct PassCase {
-    const Case* facts = nullptr;  ///< tokens, subject span, true and foil id
-    std::int32_t index = 0;       ///< into /cases
-    at::Tensor noise;             ///< [subject tokens, D] fp32, added to the subject's embeddings (eq. 2)
-    std::optional<std::array<std::int32_t, 2>> pair = {};  ///< for equal-norm rows
+    const Case* facts = nullptr;    ///< tokens, subject span, true and foil id
+    std::int32_t index = 0;         ///< into /cases
+    at::Tensor noise;               ///< [subject tokens, D] fp32, added to the subject's embeddings (eq. 2)
+    std::optional<Pair> pair = {};  ///< for equal-norm rows
 };
 
 /// One draw of the subject noise: at::randn({subject tokens, D}, fp32, CPU generator seeded with `seed`) * sigma.

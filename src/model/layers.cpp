@@ -68,7 +68,8 @@ at::Tensor feed_forward_tiles(const Mlp& mlp, const at::Tensor& x, Precision pre
 }
 
 bool are_for_kernels(const MoeWeights& moe) {
-    return !moe.experts.empty() && kernels::can_multiply(moe.experts[0].gate_up) && kernels::can_multiply(moe.experts[0].down);
+    return !moe.experts.empty() && kernels::can_multiply(moe.experts[0].gate_up) &&
+           kernels::can_multiply(moe.experts[0].down);
 }
 
 }  // namespace
@@ -92,8 +93,9 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, P
 
 at::Tensor feed_forward(const Mlp& mlp, const at::Tensor& x, Precision precision) {
     if (kernels::can_multiply(mlp.gate_up) && kernels::can_multiply(mlp.down))
-        return held(kernels::feed_forward({&mlp, 1}, kernels::split(x, {}, precision), kernels::one_group(x), precision),
-                    precision);
+        return held(
+            kernels::feed_forward({&mlp, 1}, kernels::split(x, {}, precision), kernels::one_group(x), precision),
+            precision);
     return feed_forward_tiles(mlp, pad_rows(x), precision).narrow(0, 0, x.size(0));
 }
 
@@ -163,8 +165,9 @@ void run_experts(const MoeWeights& moe, const at::Tensor& x, const at::Tensor& s
     if (are_for_kernels(moe)) {
         std::vector<std::int32_t> offsets = {0};
         for (const auto count : counts) offsets.push_back(offsets.back() + static_cast<std::int32_t>(count));
-        const at::Tensor y = kernels::feed_forward(moe.experts, kernels::split(x, slot_rows, moe.precision),
-                                                   at::tensor(offsets, at::kInt).to(x.device(), /*non_blocking=*/true), moe.precision);
+        const at::Tensor y =
+            kernels::feed_forward(moe.experts, kernels::split(x, slot_rows, moe.precision),
+                                  at::tensor(offsets, at::kInt).to(x.device(), /*non_blocking=*/true), moe.precision);
         return use(0, held(y, moe.precision));
     }
     std::int64_t begin = 0;

@@ -107,7 +107,6 @@ at::Tensor subject_noise(std::int64_t subject_tokens, std::int64_t hidden_size, 
     return at::randn({subject_tokens, hidden_size}, generator, at::kFloat) * sigma;
 }
 
-
 std::optional<PassResult> run_pass(const Engine& engine, std::span<const PassCase> cases, const PassPlan& plan,
                                    Traffic* traffic) {
     const c10::InferenceMode no_autograd;

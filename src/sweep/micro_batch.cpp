@@ -115,27 +115,27 @@ void MicroBatch::leave_moe(std::int64_t l, const LayerWeights& layer, const MoeI
 at::Tensor MicroBatch::patched_rows(std::int64_t l, const at::Tensor& base_experts, const at::Tensor& contributions,
                                     const at::Tensor& outputs) {
     const at::Tensor experts = base_experts.cpu().contiguous();
-    const auto K = static_cast<std::size_t>(experts.size(1));
-    const auto experts_of = [&](std::size_t run) {
-        return std::span<const std::int64_t>(experts.data_ptr<std::int64_t>() + run * K, K);
-    };
-    std::vector<at::Tensor> rows;
+    std::vector<std::optional<Pair>> pairs;
+    for (const PassCase& c : cases_) pairs.push_back(c.pair);
+    const Patches patches =
+        make_patches({{experts.const_data_ptr<std::int64_t>(), static_cast<std::size_t>(experts.numel())},
+                      contributions,
+                      outputs,
+                      pairs},
+                     plan_.sites[static_cast<std::size_t>(l)]);
+    if (patches.interventions.empty()) return {};
+    recorder_.patches(l, patches);
     std::vector<std::int64_t> runs, positions;
-    for (std::size_t b = 0; b < cases_.size(); ++b) {
-        const auto clean = static_cast<std::int64_t>(2 * b), noised = clean + 1;
-        const Site site{experts_of(2 * b), experts_of(2 * b + 1), contributions[clean], contributions[noised],
-                        outputs[clean],    outputs[noised],       cases_[b].pair};
-        const Patches patches = make_patches(site, plan_.sites[static_cast<std::size_t>(l)]);
-        if (patches.labels.empty()) continue;
-        recorder_.patches(b, l, patches);
-        rows.push_back(held(hidden_[first_row_ + noised] + patches.outputs, precision_));
-        runs.insert(runs.end(), patches.labels.size(), noised);
-        positions.insert(positions.end(), patches.labels.size(), length(cases_[b]) - 1);
+    for (const Intervention& row : patches.interventions) {
+        runs.push_back(static_cast<std::int64_t>(2 * row.case_in_batch + 1));
+        positions.push_back(length(cases_[row.case_in_batch]) - 1);
     }
-    if (rows.empty()) return {};
     attention_.add_rows(runs);
-    positions_ = at::cat({positions_, at::tensor(positions, at::kLong).to(weights_.device())});
-    return at::cat(rows);
+    const auto there = [&](const std::vector<std::int64_t>& values) {
+        return at::tensor(values, at::kLong).to(weights_.device(), /*non_blocking=*/true);
+    };
+    positions_ = at::cat({positions_, there(positions)});
+    return held(hidden_.narrow(0, first_row_, base_rows_).index_select(0, there(runs)) + patches.outputs, precision_);
 }
 
 /// delta of every row: final-norm(row) . (U[true] - U[foil]), summed in double (eq. 1).

@@ -69,18 +69,18 @@ void Recorder::routing(std::int64_t layer, const Routing& routing, const at::Ten
     if (keep_vectors_ == Vectors::outputs) append_floats(tables_.vectors[0].values, outputs);
 }
 
-void Recorder::patches(std::size_t case_in_pass, std::int64_t layer, const Patches& patches) {
+void Recorder::patches(std::int64_t layer, const Patches& patches) {
     auto& table = tables_.rows;
-    for (const auto& label : patches.labels) {
-        table.case_index.push_back(cases_[case_in_pass].index);
+    for (const auto& row : patches.interventions) {
+        table.case_index.push_back(cases_[row.case_in_batch].index);
         table.layer.push_back(static_cast<std::int32_t>(layer));
-        table.kind.push_back(label.kind);
-        table.expert.push_back(label.expert);
-        table.members.push_back(label.members);
-        table.scale.push_back(label.scale);
-        table.clean_active.push_back(label.clean_active);
-        table.noised_active.push_back(label.noised_active);
-        row_case_.push_back(case_in_pass);
+        table.kind.push_back(row.kind);
+        table.expert.push_back(row.expert);
+        table.members.push_back(row.members);
+        table.scale.push_back(static_cast<float>(row.scale));
+        table.clean_active.push_back(row.clean_active);
+        table.noised_active.push_back(row.noised_active);
+        row_case_.push_back(row.case_in_batch);
     }
     append_floats(table.patch_norm, row_norms(patches.vectors));
     if (keep_vectors_ == Vectors::patches) append_floats(tables_.vectors[0].values, patches.vectors);

@@ -19,8 +19,8 @@ class Recorder {
     void routing(std::int64_t layer, const Routing& routing, const at::Tensor& contributions,
                  const at::Tensor& outputs);
 
-    /// The patches of one site, whose rows follow those noted before.
-    void patches(std::size_t case_in_pass, std::int64_t layer, const Patches& patches);
+    /// The patches of one layer, whose rows follow those noted before.
+    void patches(std::int64_t layer, const Patches& patches);
 
     /// Everything noted, as it was noted, with the deltas of all rows: first the base rows as above, then the patched ones.
     PassResult finish(const std::vector<double>& deltas);

@@ -2,16 +2,15 @@
 
 #include <cuda_runtime_api.h>
 
-#include <cute/tensor.hpp>
 #include <cutlass/cutlass.h>
+#include <cutlass/gemm/device/gemm_universal_adapter.h>
+#include <cute/tensor.hpp>
 #include <cutlass/epilogue/collective/collective_builder.hpp>
 #include <cutlass/gemm/collective/collective_builder.hpp>
-#include <cutlass/gemm/device/gemm_universal_adapter.h>
 #include <cutlass/gemm/group_array_problem_shape.hpp>
 #include <cutlass/gemm/kernel/gemm_universal.hpp>
 #include <stdexcept>
 #include <string>
-
 
 namespace moesweep::kernels {
 namespace {
@@ -25,17 +24,18 @@ using cute::_64;
 using Element = cutlass::bfloat16_t;
 using Shape = cutlass::gemm::GroupProblemShape<cute::Shape<int, int, int>>;  // rows, out, in of each group
 using Tile = cute::Shape<_128, _256, _64>;
-using Cluster = cute::Shape<_1, _2, _1>;  // two tiles of one group's rows share what they load of them
+using Cluster = cute::Shape<_1, _2, _1>;                 // two tiles of one group's rows share what they load of them
 constexpr int element_alignment = 8, sum_alignment = 4;  // elements in 16 bytes, which TMA asks for
 
 using Epilogue = cutlass::epilogue::collective::CollectiveBuilder<
-    cutlass::arch::Sm90, cutlass::arch::OpClassTensorOp, Tile, Cluster, cutlass::epilogue::collective::EpilogueTileAuto, float,
-    float, float, cutlass::layout::RowMajor*, sum_alignment, float, cutlass::layout::RowMajor*, sum_alignment,
-    cutlass::epilogue::PtrArrayTmaWarpSpecializedCooperative, cutlass::epilogue::fusion::LinearCombination<float, float>>::CollectiveOp;
+    cutlass::arch::Sm90, cutlass::arch::OpClassTensorOp, Tile, Cluster, cutlass::epilogue::collective::EpilogueTileAuto,
+    float, float, float, cutlass::layout::RowMajor*, sum_alignment, float, cutlass::layout::RowMajor*, sum_alignment,
+    cutlass::epilogue::PtrArrayTmaWarpSpecializedCooperative,
+    cutlass::epilogue::fusion::LinearCombination<float, float>>::CollectiveOp;
 
 using Mainloop = cutlass::gemm::collective::CollectiveBuilder<
-    cutlass::arch::Sm90, cutlass::arch::OpClassTensorOp, Element, cutlass::layout::RowMajor*, element_alignment, Element,
-    cutlass::layout::ColumnMajor*, element_alignment, float, Tile, Cluster,
+    cutlass::arch::Sm90, cutlass::arch::OpClassTensorOp, Element, cutlass::layout::RowMajor*, element_alignment,
+    Element, cutlass::layout::ColumnMajor*, element_alignment, float, Tile, Cluster,
     cutlass::gemm::collective::StageCountAutoCarveout<static_cast<int>(sizeof(typename Epilogue::SharedStorage))>,
     cutlass::gemm::KernelPtrArrayTmaWarpSpecializedCooperative>::CollectiveOp;
 
@@ -73,9 +73,12 @@ class Layout {
 };
 
 Groups lay_out(Layout& layout, int groups) {
-    return {layout.take<Shape::UnderlyingProblemShape>(groups), layout.take<const Element*>(groups),
-            layout.take<const Element*>(groups),                layout.take<float*>(groups),
-            layout.take<StrideX>(groups),                       layout.take<StrideW>(groups),
+    return {layout.take<Shape::UnderlyingProblemShape>(groups),
+            layout.take<const Element*>(groups),
+            layout.take<const Element*>(groups),
+            layout.take<float*>(groups),
+            layout.take<StrideX>(groups),
+            layout.take<StrideW>(groups),
             layout.take<StrideY>(groups)};
 }
 
@@ -107,8 +110,10 @@ struct Device {
 Device current_device() {
     Device device;
     check(cudaGetDevice(&device.index), "cudaGetDevice");
-    check(cudaDeviceGetAttribute(&device.processors, cudaDevAttrMultiProcessorCount, device.index), "cudaDeviceGetAttribute");
-    check(cudaDeviceGetAttribute(&device.major, cudaDevAttrComputeCapabilityMajor, device.index), "cudaDeviceGetAttribute");
+    check(cudaDeviceGetAttribute(&device.processors, cudaDevAttrMultiProcessorCount, device.index),
+          "cudaDeviceGetAttribute");
+    check(cudaDeviceGetAttribute(&device.major, cudaDevAttrComputeCapabilityMajor, device.index),
+          "cudaDeviceGetAttribute");
     return device;
 }
 
@@ -116,11 +121,12 @@ typename Gemm::Arguments arguments_of(const GroupedProduct& p, const Groups& gro
     cutlass::KernelHardwareInfo hardware;
     hardware.device_id = device.index;
     hardware.sm_count = device.processors;
-    typename Gemm::Arguments arguments{cutlass::gemm::GemmUniversalMode::kGrouped,
-                                       {p.groups, groups.shapes, nullptr},
-                                       {groups.x, groups.x_strides, groups.weights, groups.weight_strides},
-                                       {{}, const_cast<const float**>(groups.y), groups.y_strides, groups.y, groups.y_strides},
-                                       hardware};
+    typename Gemm::Arguments arguments{
+        cutlass::gemm::GemmUniversalMode::kGrouped,
+        {p.groups, groups.shapes, nullptr},
+        {groups.x, groups.x_strides, groups.weights, groups.weight_strides},
+        {{}, const_cast<const float**>(groups.y), groups.y_strides, groups.y, groups.y_strides},
+        hardware};
     auto& scale = arguments.epilogue.thread;
     scale.alpha = 1;
     scale.beta = p.add ? 1 : 0;

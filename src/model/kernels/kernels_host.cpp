@@ -126,8 +126,8 @@ void swiglu(const float* gate_up, Bf16* high, Bf16* low, std::int64_t rows, int 
         }
 }
 
-void weigh(const float* y, const std::int64_t* slots, const float* weights, float* out, std::int64_t rows, int d, bool rounded,
-           Stream) {
+void weigh(const float* y, const std::int64_t* slots, const float* weights, float* out, std::int64_t rows, int d,
+           bool rounded, Stream) {
     for (std::int64_t r = 0; r < rows; ++r, y += d)
         for (int i = 0; i < d; ++i) out[slots[r] * d + i] = held(held(y[i], rounded) * weights[slots[r]], rounded);
 }

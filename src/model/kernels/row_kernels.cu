@@ -7,7 +7,6 @@
 #include <stdexcept>
 #include <string>
 
-
 namespace moesweep::kernels {
 namespace {
 
@@ -105,7 +104,8 @@ __global__ void attend_kernel(const T* qkv, Heads heads, std::int64_t begin, con
     extern __shared__ __align__(16) unsigned char shared[];
     const int lane = threadIdx.x % warp, own_warp = threadIdx.x / warp, d = heads.d, width = heads.width();
     T* const scores = reinterpret_cast<T*>(shared) + own_warp * (most + 1);
-    const std::int64_t index = std::int64_t(blockIdx.x) * (blockDim.x / warp) + own_warp, row = begin + index / heads.heads;
+    const std::int64_t index = std::int64_t(blockIdx.x) * (blockDim.x / warp) + own_warp,
+                       row = begin + index / heads.heads;
     if (row >= heads.rows) return;
     const int head = int(index % heads.heads), kv_head = head / (heads.heads / heads.kv_heads), seen = count[row];
     const T* const keys = qkv + (heads.heads + kv_head) * d;
@@ -113,7 +113,8 @@ __global__ void attend_kernel(const T* qkv, Heads heads, std::int64_t begin, con
     const auto row_of = [&](int key) { return key < seen ? std::int64_t(first[row]) + key : row; };
 
     T q[per_lane];
-    for (int i = 0; i < per_lane; ++i) q[i] = lane + i * warp < d ? qkv[row * width + head * d + lane + i * warp] : T(0);
+    for (int i = 0; i < per_lane; ++i)
+        q[i] = lane + i * warp < d ? qkv[row * width + head * d + lane + i * warp] : T(0);
     const T root = sqrt(T(d));
     T highest = -INFINITY;
     for (int key = 0; key <= seen; ++key) {
@@ -153,8 +154,10 @@ __device__ void split_to(float x, Bf16* high, Bf16* low) {
 }
 
 __global__ void split_kernel(const float* x, const std::int64_t* source, Bf16* high, Bf16* low, int d) {
-    const std::int64_t to = std::int64_t(blockIdx.x) * d, from = (source ? source[blockIdx.x] : std::int64_t(blockIdx.x)) * d;
-    for (int i = threadIdx.x; i < d; i += blockDim.x) split_to(x[from + i], high + to + i, low ? low + to + i : nullptr);
+    const std::int64_t to = std::int64_t(blockIdx.x) * d,
+                       from = (source ? source[blockIdx.x] : std::int64_t(blockIdx.x)) * d;
+    for (int i = threadIdx.x; i < d; i += blockDim.x)
+        split_to(x[from + i], high + to + i, low ? low + to + i : nullptr);
 }
 
 __global__ void swiglu_kernel(const float* gate_up, Bf16* high, Bf16* low, int f, bool rounded) {
@@ -166,10 +169,12 @@ __global__ void swiglu_kernel(const float* gate_up, Bf16* high, Bf16* low, int f
     }
 }
 
-__global__ void weigh_kernel(const float* y, const std::int64_t* slots, const float* weights, float* out, int d, bool rounded) {
+__global__ void weigh_kernel(const float* y, const std::int64_t* slots, const float* weights, float* out, int d,
+                             bool rounded) {
     const std::int64_t from = std::int64_t(blockIdx.x) * d, slot = slots[blockIdx.x];
     const float weight = weights[slot];
-    for (int i = threadIdx.x; i < d; i += blockDim.x) out[slot * d + i] = held(held(y[from + i], rounded) * weight, rounded);
+    for (int i = threadIdx.x; i < d; i += blockDim.x)
+        out[slot * d + i] = held(held(y[from + i], rounded) * weight, rounded);
 }
 
 template <class T>
@@ -195,10 +200,11 @@ constexpr int threads_of_row = warp * most_warps;
 
 /// Warps to a block whose scores fit into the memory that every block has; one warp may ask for more.
 template <class T, int per_lane>
-void launch_attend(const T* qkv, const Heads& heads, std::int64_t begin, const std::int32_t* first, const std::int32_t* count,
-                   std::int64_t most, T* out, bool rounded, Stream stream) {
+void launch_attend(const T* qkv, const Heads& heads, std::int64_t begin, const std::int32_t* first,
+                   const std::int32_t* count, std::int64_t most, T* out, bool rounded, Stream stream) {
     constexpr std::int64_t usual = 48 << 10;
-    const std::int64_t bytes = (most + 1) * std::int64_t(sizeof(T)), warps = std::clamp<std::int64_t>(usual / bytes, 1, 4);
+    const std::int64_t bytes = (most + 1) * std::int64_t(sizeof(T)),
+                       warps = std::clamp<std::int64_t>(usual / bytes, 1, 4);
     const auto kernel = attend_kernel<T, per_lane>;
     if (bytes > usual) cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
     const std::int64_t items = (heads.rows - begin) * heads.heads;
@@ -249,8 +255,8 @@ void swiglu(const float* gate_up, Bf16* high, Bf16* low, std::int64_t rows, int 
     check_launch("swiglu");
 }
 
-void weigh(const float* y, const std::int64_t* slots, const float* weights, float* out, std::int64_t rows, int d, bool rounded,
-           Stream stream) {
+void weigh(const float* y, const std::int64_t* slots, const float* weights, float* out, std::int64_t rows, int d,
+           bool rounded, Stream stream) {
     if (rows == 0) return;
     weigh_kernel<<<unsigned(rows), threads_of_row, 0, stream>>>(y, slots, weights, out, d, rounded);
     check_launch("weigh");

@@ -48,8 +48,8 @@ void split(const float* x, const std::int64_t* source, Bf16* high, Bf16* low, st
 void swiglu(const float* gate_up, Bf16* high, Bf16* low, std::int64_t rows, int f, bool rounded, Stream stream);
 
 /// out[slots[i]] = weights[slots[i]] * y[i]: [rows, d].
-void weigh(const float* y, const std::int64_t* slots, const float* weights, float* out, std::int64_t rows, int d, bool rounded,
-           Stream stream);
+void weigh(const float* y, const std::int64_t* slots, const float* weights, float* out, std::int64_t rows, int d,
+           bool rounded, Stream stream);
 
 /// out[r] = x[r, 0] + x[r, 1] + ... + x[r, k - 1], in this order: x [rows, k, d].
 template <class T>

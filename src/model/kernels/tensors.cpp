@@ -45,8 +45,8 @@ Terms empty_terms(std::int64_t rows, std::int64_t width, const at::Tensor& like,
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, Precision precision) {
     const at::Tensor in = x.contiguous(), out = at::empty_like(in);
     by_type(x, [&]<class T>(T) {
-        rms_norm(data<const T>(in), data<const T>(weight), data<T>(out), x.numel() / x.size(-1), to_int(x.size(-1)), eps,
-                 rounded(precision), stream_of(x));
+        rms_norm(data<const T>(in), data<const T>(weight), data<T>(out), x.numel() / x.size(-1), to_int(x.size(-1)),
+                 eps, rounded(precision), stream_of(x));
     });
     return out;
 }
@@ -92,8 +92,8 @@ Terms split(const at::Tensor& x, const at::Tensor& source, Precision precision) 
 Terms swiglu(const at::Tensor& gate_up, Precision precision) {
     const std::int64_t rows = gate_up.size(0), F = gate_up.size(1) / 2;
     const Terms terms = empty_terms(rows, F, gate_up, precision);
-    swiglu(data<const float>(gate_up), data<Bf16>(terms.high), data<Bf16>(terms.low), rows, to_int(F), rounded(precision),
-           stream_of(gate_up));
+    swiglu(data<const float>(gate_up), data<Bf16>(terms.high), data<Bf16>(terms.low), rows, to_int(F),
+           rounded(precision), stream_of(gate_up));
     return terms;
 }
 
@@ -103,8 +103,8 @@ at::Tensor multiply(const Terms& x, const std::vector<at::Tensor>& weights, cons
     const at::Tensor pointers = at::tensor(places, at::kLong).to(x.high.device(), /*non_blocking=*/true);
     const at::Tensor y = at::empty({x.high.size(0), weights[0].size(0)}, x.high.options().dtype(at::kFloat));
     const auto groups = to_int(static_cast<std::int64_t>(weights.size()));
-    const at::Tensor workspace = at::empty({static_cast<std::int64_t>(grouped_product_workspace(groups))},
-                                           x.high.options().dtype(at::kByte));
+    const at::Tensor workspace =
+        at::empty({static_cast<std::int64_t>(grouped_product_workspace(groups))}, x.high.options().dtype(at::kByte));
     if (y.size(0) == 0) return y;
     GroupedProduct product{.weights = static_cast<const Bf16* const*>(pointers.data_ptr()),
                            .offsets = data<const std::int32_t>(offsets),
@@ -136,8 +136,8 @@ at::Tensor one_group(const at::Tensor& x) {
 
 at::Tensor weigh(const at::Tensor& y, const at::Tensor& slots, const at::Tensor& weights, Precision precision) {
     const at::Tensor out = at::empty_like(y);
-    weigh(data<const float>(y), data<const std::int64_t>(slots), data<const float>(weights), data<float>(out), y.size(0),
-          to_int(y.size(1)), rounded(precision), stream_of(y));
+    weigh(data<const float>(y), data<const std::int64_t>(slots), data<const float>(weights), data<float>(out),
+          y.size(0), to_int(y.size(1)), rounded(precision), stream_of(y));
     return out;
 }
 
