@@ -94,7 +94,7 @@ Json shape_of(const std::string& model, std::int64_t layers) {
 double operations_per_row(const ModelConfig& config, std::int64_t layer) {
     const std::string prefix = fmt::format("model.layers.{}.", layer);
     double operations = 0;
-    for (const auto& [name, shape] : expected_tensors(config)) {
+    for (const auto& [name, shape, elsewhere] : expected_tensors(config)) {
         if (!name.starts_with(prefix) || shape.size() < 2) continue;
         const bool of_expert = name.find(".experts.") != std::string::npos;
         const double used = double(config.num_experts_per_tok) / double(config.num_experts);
@@ -109,7 +109,7 @@ void write_checkpoint(const fs::path& folder, const Json& config, Layers layers)
     std::ofstream(config_file) << config.dump(1);
     std::map<std::string, Shapes> shards;
     Json index;
-    for (const auto& [name, shape] : expected_tensors(parse_model_config(config, config_file.string()))) {
+    for (const auto& [name, shape, elsewhere] : expected_tensors(parse_model_config(config, config_file.string()))) {
         const std::string file =
             is_of_layer(name) ? fmt::format("layer-{}.safetensors", std::stoi(name.substr(13))) : "ends.safetensors";
         index["weight_map"][name] = file;

@@ -28,21 +28,38 @@ std::string store(const std::string& dtype, double& value) {
     return value = static_cast<float>(half), bytes_of(half.x);
 }
 
+/// A tensor as it is stored: one of the model's, or several one after the other.
+struct Item {
+    std::vector<std::int64_t> shape;
+    std::vector<std::string> parts;
+};
+
+std::map<std::string, Item> items_of(const StoredModel& model, ExpertLayout layout) {
+    std::map<std::string, Item> items;
+    for (const auto& [name, shape, elsewhere] : expected_tensors(model.config)) {
+        if (!model.tensors.contains(name)) continue;  // a tied head
+        const bool fused = layout == ExpertLayout::fused && elsewhere && name.starts_with("model.layers.");
+        Item& item = items[fused ? elsewhere->name : name];
+        item.shape = fused ? elsewhere->shape : shape;
+        item.parts.push_back(name);  // they come in their order
+    }
+    return items;
+}
+
 }  // namespace
 
 StoredModel write_stored_model(const std::filesystem::path& folder, const Json& config_json, unsigned seed,
-                               const std::vector<std::string>& dtypes) {
+                               const std::vector<std::string>& dtypes, ExpertLayout layout) {
     TinyModel tiny = write_tiny_model(folder, config_json, seed);
     std::filesystem::remove(folder / "model.safetensors");
     StoredModel model{tiny.config, std::move(tiny.tensors), {}, {}};
 
     std::mt19937 random(seed);
+    std::map<std::string, Item> items = items_of(model, layout);
     std::vector<std::string> order;
-    for (const auto& [name, values] : model.tensors) order.push_back(name);
+    for (const auto& [name, item] : items) order.push_back(name);
     std::shuffle(order.begin(), order.end(), random);
 
-    std::map<std::string, std::vector<std::int64_t>> shapes;
-    for (const auto& [name, shape] : expected_tensors(model.config)) shapes[name] = shape;
     const std::string files[] = {"one.safetensors", "two.safetensors"};
     Json index;
     for (std::size_t shard = 0; shard < 2; ++shard) {
@@ -52,11 +69,13 @@ StoredModel write_stored_model(const std::filesystem::path& folder, const Json& 
             if ((i * 5 / order.size() % 2) != shard) continue;  // runs of neighbours, in turns
             const std::string &name = order[i], &dtype = dtypes[random() % dtypes.size()];
             const std::size_t begin = data.size();
-            for (double& value : model.tensors[name]) data += store(dtype, value);
-            header[name] = {{"dtype", dtype}, {"shape", shapes[name]}, {"data_offsets", {begin, data.size()}}};
+            for (const std::string& part : items[name].parts) {
+                model.places[part] = {folder / files[shard], data.size(), dtype};
+                for (double& value : model.tensors[part]) data += store(dtype, value);
+                model.bytes[part] = data.size() - model.places[part].offset;
+            }
+            header[name] = {{"dtype", dtype}, {"shape", items[name].shape}, {"data_offsets", {begin, data.size()}}};
             index["weight_map"][name] = files[shard];
-            model.bytes[name] = data.size() - begin;
-            model.places[name] = {folder / files[shard], begin, dtype};
         }
         const std::string text = header.dump();
         for (auto& [name, place] : model.places)

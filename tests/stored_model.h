@@ -11,7 +11,7 @@ namespace moesweep {
 
 struct StoredModel {
     ModelConfig config;
-    std::map<std::string, std::vector<double>> tensors;  ///< row-major, the very numbers on disk
+    std::map<std::string, std::vector<double>> tensors;  ///< by expected names, row-major, the very numbers on disk
     std::map<std::string, std::size_t> bytes;            ///< that each takes there
 
     struct Place {
@@ -22,9 +22,13 @@ struct StoredModel {
     std::map<std::string, Place> places;
 };
 
+/// An expert's tensors on their own, or all experts' of a layer as slices of one tensor.
+enum class ExpertLayout { single, fused };
+
 /// Writes a model of seeded random weights of these types in turn, shuffled over two shards with an index.
 StoredModel write_stored_model(const std::filesystem::path& folder, const Json& config_json, unsigned seed,
-                               const std::vector<std::string>& dtypes = {"F32", "BF16", "F16"});
+                               const std::vector<std::string>& dtypes = {"F32", "BF16", "F16"},
+                               ExpertLayout layout = ExpertLayout::single);
 
 /// Writes bytes over those of a file.
 void overwrite(const std::filesystem::path& file, std::size_t offset, const std::string& bytes);

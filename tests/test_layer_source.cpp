@@ -24,9 +24,11 @@ struct Opened {
     Weights weights;
     std::vector<LayerWeights> layers;  ///< all experts, each read on its own
 
-    explicit Opened(const Json& json, Precision precision = Precision::fp32)
-        : model(precision == Precision::split ? write_stored_model(scratch.folder(), json, 9, {"BF16"})
-                                              : write_stored_model(scratch.folder(), json, 9)),
+    explicit Opened(const Json& json, Precision precision = Precision::fp32, ExpertLayout layout = ExpertLayout::single)
+        : model(write_stored_model(scratch.folder(), json, 9,
+                                   precision == Precision::split ? std::vector<std::string>{"BF16"}
+                                                                 : std::vector<std::string>{"F32", "BF16", "F16"},
+                                   layout)),
           weights(scratch.folder(), model.config, precision) {
         for (std::int64_t l = 0; l < count(); ++l) layers.push_back(weights.layer(l));
     }
@@ -72,7 +74,8 @@ std::string family() {
 }  // namespace
 
 TEST_CASE("Streamed and resident layers have the bits of layers read alone, pass after pass") {
-    const Opened opened(tiny_config(family()), GENERATE(Precision::fp32, Precision::fp64, Precision::split));
+    const Opened opened(tiny_config(family()), GENERATE(Precision::fp32, Precision::fp64, Precision::split),
+                        GENERATE(ExpertLayout::single, ExpertLayout::fused));
     const auto ranks = GENERATE(std::int64_t{1}, 2, 3, 11);  // no divisor of the experts, and more than there are
     for (std::int64_t rank = 0; rank < ranks; ++rank) {
         const ExpertShare share = expert_share(opened.experts(), rank, ranks);
@@ -89,7 +92,8 @@ TEST_CASE("Streamed and resident layers have the bits of layers read alone, pass
 
 TEST_CASE(
     "A source reads the bytes that its layers take in the files, once a pass, and takes the memory that it says") {
-    const Opened opened(tiny_config(family()), GENERATE(Precision::fp32, Precision::split));
+    const Opened opened(tiny_config(family()), GENERATE(Precision::fp32, Precision::split),
+                        GENERATE(ExpertLayout::single, ExpertLayout::fused));
     const auto share = GENERATE(ExpertShare{0, 5}, ExpertShare{1, 3}, ExpertShare{2, 2});
     const std::int64_t bytes = bytes_of_share(opened.model, share);
     std::int64_t file_bytes = 0, memory = 0, largest = 0;
@@ -174,14 +178,16 @@ TEST_CASE("A pass may be abandoned at any layer, layers asked for in any order, 
 }
 
 TEST_CASE("A NaN in a layer is an error of that layer, in every pass until it is mended") {
-    const Opened opened(tiny_config("qwen3_moe"));
+    const auto layout = GENERATE(ExpertLayout::single, ExpertLayout::fused);
+    const Opened opened(tiny_config("qwen3_moe"), Precision::fp32, layout);
     const std::string name = "model.layers.3.mlp.experts.4.down_proj.weight";
     const auto& place = opened.model.places.at(name);
     const std::string sound = bytes_at(place.file, place.offset, 4);
     LayerSource source(opened.weights, {0, 6}, true), elsewhere(opened.weights, {0, 4}, true);
     overwrite(place.file, place.offset, "\xff\xff\xff\xff");
 
-    const std::string message = place.file.string() + ": " + name + ": holds a NaN or an infinity";
+    const std::string within = layout == ExpertLayout::fused ? " (in model.layers.3.mlp.experts.down_proj)" : "";
+    const std::string message = place.file.string() + ": " + name + within + ": holds a NaN or an infinity";
     for (int pass = 0; pass < 2; ++pass) {
         REQUIRE(opened.right(source, 3));
         for (int again = 0; again < 2; ++again) {

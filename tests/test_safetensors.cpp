@@ -2,41 +2,24 @@
 
 #include <catch2/catch.hpp>
 #include <fstream>
+#include <map>
 #include <random>
 
+#include "safetensors_bytes.h"
 #include "support.h"
 
 using namespace moesweep;
 
 namespace {
 
-using Shape = std::vector<std::int64_t>;
-
-/// A safetensors file: the header's length in 8 bytes, the header, the data.
-std::string file_of(const std::string& header, const std::string& data) {
-    std::string bytes;
-    for (int byte = 0; byte < 8; ++byte) bytes += static_cast<char>(header.size() >> (8 * byte) & 0xff);
-    return bytes + header + data;
-}
-
-void write(const std::filesystem::path& path, const std::string& bytes) {
-    std::filesystem::remove(path);  // ext4 writes a file out at once whose old content was cut off
-    std::ofstream(path, std::ios::binary) << bytes;
-}
-
-std::string text_of(const TensorView& view) {
-    std::string text(view.bytes, '\0');
-    view.read(0, std::as_writable_bytes(std::span(text)));
-    return text;
-}
-
-/// What a folder with this one file is refused for, without the file's name in front.
+/// What a file of these bytes is refused for, without its name in front.
 std::string refusal_of(const std::string& bytes) {
     const Scratch scratch;
-    write(scratch / "model.safetensors", bytes);
-    const Failure failure = failure_of([&] { Checkpoint checkpoint(scratch.folder()); });
+    write_bytes(scratch / "t.safetensors", bytes);
+    const InputFile file(scratch / "t.safetensors");
+    const Failure failure = failure_of([&] { read_tensors(file); });
     CHECK(failure.code == Exit::data);
-    const std::string name = (scratch / "model.safetensors").string() + ": ";
+    const std::string name = (scratch / "t.safetensors").string() + ": ";
     REQUIRE(failure.message.starts_with(name));
     return failure.message.substr(name.size());
 }
@@ -52,29 +35,21 @@ const std::string sound_data = "cccbbbbaaaa";
 
 TEST_CASE("A file's tensors have their type, shape and bytes, aligned or not") {
     const Scratch scratch;
-    write(scratch / "model.safetensors", file_of(sound_header, sound_data));
-    const Checkpoint checkpoint(scratch.folder());
-    REQUIRE(checkpoint.tensors().size() == 4);
-    CHECK(text_of(checkpoint.get("a", Shape{1, 2})) == "aaaa");
-    CHECK(text_of(checkpoint.get("b", Shape{})) == "bbbb");
-    CHECK(text_of(*checkpoint.find("c")) == "ccc");
-    CHECK(checkpoint.get("none", Shape{0, 4}).bytes == 0);
-    CHECK(checkpoint.find("c")->dtype == "U8");
+    write_bytes(scratch / "t.safetensors", file_of(sound_header, sound_data));
+    const InputFile file(scratch / "t.safetensors");
+    std::map<std::string, TensorView> tensors;
+    for (const TensorView& view : read_tensors(file)) tensors.emplace(view.name, view);
+    REQUIRE(tensors.size() == 4);
+    CHECK(text_of(tensors.at("a")) == "aaaa");
+    CHECK(text_of(tensors.at("b")) == "bbbb");
+    CHECK(text_of(tensors.at("c")) == "ccc");
+    CHECK((tensors.at("a").shape == Shape{1, 2} && tensors.at("b").shape == Shape{}));
+    CHECK((tensors.at("none").shape == Shape{0, 4} && tensors.at("none").bytes == 0));
+    CHECK((tensors.at("a").dtype == "BF16" && tensors.at("c").dtype == "U8"));
+    CHECK(tensors.at("c").where() == (scratch / "t.safetensors").string());
     std::string part(2, '\0');
-    checkpoint.find("b")->read(2, std::as_writable_bytes(std::span(part)));
+    tensors.at("b").read(2, std::as_writable_bytes(std::span(part)));
     CHECK(part == "bb");
-    CHECK(checkpoint.find("d") == nullptr);
-    CHECK(checkpoint.files() == std::vector{scratch / "model.safetensors"});
-
-    CHECK(failure_of([&] { checkpoint.get("d", Shape{1}); }).message ==
-          scratch.folder().string() + ": d: missing tensor");
-    const std::string file = (scratch / "model.safetensors").string();
-    CHECK(failure_of([&] {
-              checkpoint.get("a", Shape{2, 1});
-          }).message == file + ": a: expected shape [2, 1], got [1, 2]");
-    CHECK(failure_of([&] { checkpoint.get("a", Shape{1}); }).message == file + ": a: expected shape [1], got [1, 2]");
-    CHECK(failure_of([&] { checkpoint.get("c", Shape{3}); }).message ==
-          file + ": c: dtype U8 is not supported, expected BF16, F16 or F32");
 }
 
 TEST_CASE("A header that does not describe its data is refused by name") {
@@ -117,38 +92,6 @@ TEST_CASE("A file that is cut, too long or no safetensors file is refused by nam
     CHECK(refusal_of(file_of(pair, "123")) == "t: data_offsets: overlap at byte 1, expected to begin at 2");
 }
 
-TEST_CASE("An index joins its shards and is held to them") {
-    const Scratch scratch;
-    const auto shard = [](const std::string& name, const std::string& data) {
-        return file_of(fmt::format(R"({{"{}":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}}})", name), data);
-    };
-    const auto refusal = [&](const std::string& index) {
-        write(scratch / "model.safetensors.index.json", index);
-        return failure_of([&] { Checkpoint checkpoint(scratch.folder()); }).message;
-    };
-    write(scratch / "two.safetensors", shard("t", "tttt"));
-    write(scratch / "one.safetensors", shard("s", "ssss"));
-    write(scratch / "copy.safetensors", shard("s", "ssss"));
-    REQUIRE(refusal(R"({"weight_map":{"t":"two.safetensors","s":"one.safetensors"}})").empty());
-    const Checkpoint checkpoint(scratch.folder());
-    CHECK(text_of(checkpoint.get("t", Shape{1})) == "tttt");
-    CHECK(checkpoint.get("s", Shape{1}).file->path() == scratch / "one.safetensors");
-    CHECK(checkpoint.files() == std::vector{scratch / "one.safetensors", scratch / "two.safetensors"});
-
-    const std::string index = (scratch / "model.safetensors.index.json").string();
-    CHECK(refusal(R"({"weight_map":{"t":"two.safetensors","s":"two.safetensors"}})") ==
-          index + ": s: not in two.safetensors");
-    CHECK(refusal(R"({"weight_map":{"t":"gone.safetensors"}})") ==
-          (scratch / "gone.safetensors").string() + ": no such file");
-    CHECK(refusal(R"({"weight_map":{"t":"../two.safetensors"}})") ==
-          index + ": weight_map: t: '../two.safetensors' is not a file name");
-    CHECK(refusal(R"({"weight_map":{"s":"one.safetensors","t":"copy.safetensors"}})")
-              .ends_with(": s: also in " + (scratch / "one.safetensors").string()));
-    CHECK(refusal(R"({"weight_map":{"t":1}})").starts_with(index + ": weight_map: "));
-    CHECK(refusal("{}") == index + ": weight_map: missing");
-    CHECK(refusal("{").starts_with(index + ": byte 2: not valid JSON"));
-}
-
 TEST_CASE("Whatever bytes change in a file, it is refused by name or describes its data whole") {
     const Scratch scratch;
     const std::string whole = file_of(sound_header, sound_data), alphabet = R"(0123456789{}[]",:-.eFU8 )";
@@ -168,11 +111,11 @@ TEST_CASE("Whatever bytes change in a file, it is refused by name or describes i
                 bytes[at] = value;
             if (bytes.empty()) bytes.push_back('x');
         }
-        write(scratch / "model.safetensors", bytes);
+        write_bytes(scratch / "t.safetensors", bytes);
+        const InputFile file(scratch / "t.safetensors");
         const Failure failure = failure_of([&] {
-            const Checkpoint checkpoint(scratch.folder());
             std::size_t covered = 0;
-            for (const auto& [name, view] : checkpoint.tensors()) {
+            for (const TensorView& view : read_tensors(file)) {
                 for (const auto extent : view.shape) REQUIRE(extent >= 0);
                 covered += text_of(view).size();
             }
@@ -181,7 +124,7 @@ TEST_CASE("Whatever bytes change in a file, it is refused by name or describes i
         });
         if (failure.code == Exit::done) continue;
         REQUIRE(failure.code == Exit::data);
-        REQUIRE(failure.message.starts_with((scratch / "model.safetensors").string() + ": "));
+        REQUIRE(failure.message.starts_with((scratch / "t.safetensors").string() + ": "));
         ++refused;
     }
     CHECK(refused > 2000);

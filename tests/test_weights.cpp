@@ -111,10 +111,11 @@ TEST_CASE("Shares in order cover all experts, and their sizes differ by one at m
 
 TEST_CASE("A layer of any family and share holds the numbers on disk, whatever their type and place") {
     const auto family = GENERATE(as<std::string>{}, "qwen3_moe", "mixtral", "glm4_moe");
+    const auto layout = GENERATE(ExpertLayout::single, ExpertLayout::fused);
     const Scratch scratch;
     for (const Precision precision : {Precision::fp32, Precision::fp64, Precision::split}) {
         const auto dtypes = precision == Precision::split ? Names{"BF16"} : Names{"F32", "BF16", "F16"};
-        const StoredModel model = write_stored_model(scratch.folder(), family_with_biases(family), 3, dtypes);
+        const StoredModel model = write_stored_model(scratch.folder(), family_with_biases(family), 3, dtypes, layout);
         const std::int64_t E = model.config.num_experts;
         const Weights weights(scratch.folder(), model.config, precision);
         for (const ExpertShare share : {ExpertShare{0, E}, {1, E - 1}, {2, 2}, {E - 1, E}})
@@ -134,9 +135,12 @@ TEST_CASE("Layers of many pieces are whole") {
     json.update(
         {{"hidden_size", 401}, {"intermediate_size", 1201}, {"num_local_experts", 6}, {"num_hidden_layers", 1}});
     const Scratch scratch;
-    const StoredModel model = write_stored_model(scratch.folder(), json, 4);
-    const Weights weights(scratch.folder(), model.config, Precision::fp32);
-    check_layer(model, weights.layer(0), 0, {0, 6});
+    for (const auto layout : {ExpertLayout::single, ExpertLayout::fused}) {
+        const StoredModel model = write_stored_model(scratch.folder(), json, 4, {"F32", "BF16", "F16"}, layout);
+        const Weights weights(scratch.folder(), model.config, Precision::fp32);
+        for (const ExpertShare share : {ExpertShare{0, 6}, {2, 5}})
+            check_layer(model, weights.layer(0, share), 0, share);
+    }
 }
 
 TEST_CASE("A layer's tensors begin at multiples of 64 bytes, as the matrix products like it") {
@@ -229,6 +233,37 @@ TEST_CASE("The embedding's deviation is that of all its elements, however its bl
     const auto expected = static_cast<double>(std::sqrt(squares / static_cast<long double>(values.size() - 1)));
     CHECK(weights.embedding_std() == Approx(expected).epsilon(1e-12));
     CHECK(weights.embedding_std(parts) == weights.embedding_std());
+}
+
+TEST_CASE("A head that is to be tied to the embedding is read where it is stored, and told if it differs") {
+    const Scratch scratch;
+    Json json = tiny_config("glm4_moe");
+    json["vocab_size"] = 700;  // three blocks
+    const StoredModel model = write_stored_model(scratch.folder(), json, 5, {"BF16"});
+    ModelConfig tied = model.config;
+    tied.tie_word_embeddings = true;
+    const std::vector<std::int32_t> ids = {0, 699};
+    const auto &embedding = model.places.at("model.embed_tokens.weight"), &head = model.places.at("lm_head.weight");
+    {
+        const Weights weights(scratch.folder(), tied, Precision::fp32),
+            untied(scratch.folder(), model.config, Precision::fp32);
+        CHECK(at::equal(weights.head(ids), untied.head(ids)));
+        CHECK(!at::equal(weights.head(ids), weights.embed(ids)));
+        CHECK(weights.embedding_std() == untied.embedding_std());
+        CHECK((weights.tied_head_differs(0, 3) && !untied.tied_head_differs(0, 3)));
+        CHECK(weights.tied_head_note() ==
+              head.file.string() +
+                  ": lm_head.weight: other numbers than model.embed_tokens.weight, though config.json says "
+                  "tie_word_embeddings: it is the head, as in transformers");
+    }
+    const std::string numbers = bytes_at(embedding.file, embedding.offset, model.bytes.at("model.embed_tokens.weight"));
+    overwrite(head.file, head.offset, numbers);
+    const Weights weights(scratch.folder(), tied, Precision::fp32);
+    CHECK(!weights.tied_head_differs(0, 3));
+    CHECK(at::equal(weights.head(ids), weights.embed(ids)));
+    const auto last = static_cast<char>(numbers.back() ^ 1);
+    overwrite(head.file, head.offset + numbers.size() - 1, {last});  // in the last block
+    CHECK((!weights.tied_head_differs(0, 2) && weights.tied_head_differs(2, 3)));
 }
 
 TEST_CASE("A layer or a share that is not there is our own mistake") {

@@ -41,7 +41,8 @@ TinyModel write_tiny_model(const std::filesystem::path& folder, const Json& conf
     std::mt19937 random(seed);
     Json header = Json::object();
     std::string data;
-    for (const auto& [name, shape] : expected_tensors(model.config)) {
+    for (const auto& [name, shape, elsewhere] : expected_tensors(model.config)) {
+        if (name == "lm_head.weight" && elsewhere) continue;  // tied
         const bool norm = name.ends_with("norm.weight"), bias = name.ends_with("bias");
         std::int64_t count = 1;
         for (const auto extent : shape) count *= extent;

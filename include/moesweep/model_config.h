@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,10 +63,19 @@ ModelConfig read_model_config(const std::filesystem::path& model_folder);
 /// The same of its contents; `file` is its name in messages.
 ModelConfig parse_model_config(const Json& json, const std::string& file);
 
-/// A tensor that a checkpoint of this architecture must hold.
+/// A tensor that a checkpoint of this architecture must hold, under its name or elsewhere.
 struct ExpectedTensor {
     std::string name;
     std::vector<std::int64_t> shape;
+
+    /// Another stored tensor of which it is a part, where parts are as many elements in their order as its shape has: all of
+    /// a tied matrix, a slice of fused experts.
+    struct Elsewhere {
+        std::string name;
+        std::vector<std::int64_t> shape;
+        std::int64_t part = 0;
+    };
+    std::optional<Elsewhere> elsewhere = {};
 };
 std::vector<ExpectedTensor> expected_tensors(const ModelConfig& config);
 

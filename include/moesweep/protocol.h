@@ -27,7 +27,8 @@ struct Inputs {
     std::vector<Fact> facts;
     std::vector<std::size_t> order;  ///< in which facts are scanned
     std::unique_ptr<Weights> weights;
-    double embedding_std = 0;  ///< the unit of noise scales
+    double embedding_std = 0;             ///< the unit of noise scales
+    std::vector<std::string> notes = {};  ///< what a user should know of how they were read, a line each
 };
 /// Every rank opens them; the embedding matrix is gone through by all together.
 Inputs open_inputs(const Config& config, const Comm& world, c10::Device device);
@@ -38,8 +39,8 @@ struct Digests {
     std::string known;
 };
 /// SHA-256 of tokenizer.json and of the facts file; of the weights: of the lines "<sha256>  <file name>" that sha256sum
-/// prints for the safetensors files in the order of their names. The ranks divide the files. What the run knows of a file
-/// of the same path, size and time holds, unless `verify` says to read it again. Complete on root alone.
+/// prints for the files of the checkpoint in the order of their names. The ranks divide the files. What the run knows of a
+/// file of the same path, size and time holds, unless `verify` says to read it again. Complete on root alone.
 Digests identify(const Config& config, const Inputs& inputs, const std::filesystem::path& run, bool verify,
                  const Comm& world);
 /// Notes the digests in the folder of a run that is theirs.

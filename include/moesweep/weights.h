@@ -13,9 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "moesweep/checkpoint.h"
 #include "moesweep/config.h"
-#include "moesweep/model_config.h"
-#include "moesweep/safetensors.h"
 
 namespace moesweep {
 
@@ -52,9 +51,8 @@ struct LayerWeights {
 /// The dtype of activations, norms, biases and routers: fp32 or fp64.
 at::ScalarType activation_dtype(Precision precision);
 
-/// A checkpoint opened under an architecture. Every expected tensor is there with its shape and a readable dtype once
-/// constructed; values are checked when read: a NaN or an infinity is Error(data) naming file and tensor. Precisions with
-/// matrices in bf16 need them stored so.
+/// A checkpoint opened under an architecture: whole, or Error(data) with the first of its problems. Values are checked when
+/// read: a NaN or an infinity is Error(data) naming file and tensor. Precisions with matrices in bf16 need them stored so.
 class Weights {
   public:
     Weights(const std::filesystem::path& model_folder, const ModelConfig& config, Precision precision,
@@ -64,7 +62,7 @@ class Weights {
     LayerWeights layer(std::int64_t index, ExpertShare share) const;
     LayerWeights layer(std::int64_t index) const { return layer(index, {0, config_.num_experts}); }
     at::Tensor final_norm() const;  ///< [D]
-    /// Rows of the token embedding and of the output head (the embedding when tied): [n, D].
+    /// Rows of the token embedding and of the output head: [n, D]. Tied, they are one matrix unless both are stored.
     at::Tensor embed(std::span<const std::int32_t> ids) const;
     at::Tensor head(std::span<const std::int32_t> ids) const;
 
@@ -75,6 +73,11 @@ class Weights {
     /// Unbiased standard deviation of all elements of the embedding matrix, from the sums of all blocks in order.
     double embedding_std(std::span<const double> sums) const;
     double embedding_std() const { return embedding_std(embedding_sums(0, embedding_blocks())); }
+
+    /// Whether a head that config.json ties to the embedding is stored with other numbers in blocks [first, end) of it.
+    bool tied_head_differs(std::int64_t first, std::int64_t end) const;
+    /// Says so to the user.
+    std::string tied_head_note() const;
 
     Precision precision() const { return precision_; }
     c10::Device device() const { return device_; }  ///< of all tensors but those of layer()

@@ -1,8 +1,8 @@
-#include <set>
+#include <functional>
+#include <numeric>
 
 #include "commands.h"
-#include "moesweep/model_config.h"
-#include "moesweep/safetensors.h"
+#include "moesweep/weights.h"
 
 namespace moesweep {
 
@@ -24,28 +24,23 @@ void inspect(const CommandLine& line) {
                m.norm_topk_prob ? ", weights renormalised" : "");
     fmt::print("vocabulary     {}{}\n", m.vocab_size, m.tie_word_embeddings ? ", embeddings tied" : "");
 
-    const Checkpoint checkpoint(folder);
-    std::set<std::string> expected;
-    int problems = 0;
-    for (const auto& tensor : expected_tensors(m)) {
-        expected.insert(tensor.name);
-        try {
-            checkpoint.get(tensor.name, tensor.shape);
-        } catch (const Error& error) {
-            ++problems;
-            fmt::print("problem        {}\n", error.what());
-        }
-    }
+    const std::vector<ExpectedTensor> expected = expected_tensors(m);
+    const Checkpoint checkpoint = Checkpoint::open(folder, expected);
+    for (const auto& problem : checkpoint.problems()) fmt::print("problem        {}\n", problem);
+    for (const auto& note : checkpoint.notes()) fmt::print("note           {}\n", note);
+    for (const auto& [name, view] : checkpoint.unexpected())
+        fmt::print("unexpected     {} {} {}\n", name, view.dtype, shape_text(view.shape));
     std::int64_t parameters = 0;
-    for (const auto& [name, view] : checkpoint.tensors()) {
-        if (!expected.contains(name)) fmt::print("unexpected     {} {} {}\n", name, view.dtype, shape_text(view.shape));
-        std::int64_t count = 1;
-        for (const auto extent : view.shape) count *= extent;
-        parameters += expected.contains(name) ? count : 0;
-    }
+    for (const auto& [name, view] : checkpoint.stored())
+        parameters += std::accumulate(view.shape.begin(), view.shape.end(), std::int64_t{1}, std::multiplies<>());
     fmt::print("parameters     {} in {} file(s)\n", parameters, checkpoint.files().size());
-    if (problems > 0)
-        fail(Exit::data, "{}: {} of {} tensors are missing or not as expected", folder, problems, expected.size());
+    if (!checkpoint.whole())
+        fail(Exit::data, "{}: {} of {} tensors are missing or not as expected", folder,
+             expected.size() - checkpoint.found(), expected.size());
+
+    const Weights weights(folder, m, Precision::fp32);
+    if (weights.tied_head_differs(0, weights.embedding_blocks()))
+        fmt::print("note           {}\n", weights.tied_head_note());
 }
 
 }  // namespace moesweep

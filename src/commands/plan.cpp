@@ -23,6 +23,7 @@ void plan(Config config, const Comm& comm) {
     if (!comm.root()) return;
 
     const auto line = [](const char* what, const std::string& value) { fmt::print("{:<26} {}\n", what, value); };
+    for (const std::string& note : inputs.notes) line("note", note);
     line("cases",
          fmt::format("{} at most ({} tokens on average, {} at most)", cost.cases, cost.mean_tokens, cost.max_tokens));
     if (cost.sweeps > 1) line("noise conditions", fmt::format("{}, each swept", cost.sweeps));

@@ -32,7 +32,8 @@ std::string host_name() {
 }
 
 /// What a run was made by: the part of sweep.h5 that two runs of the same data need not share.
-Attributes provenance(const CommandLine& line, const Config& config, const Crew& crew, const std::string& started) {
+Attributes provenance(const CommandLine& line, const Config& config, const Inputs& inputs, const Crew& crew,
+                      const std::string& started) {
     return {{"command", line.command + " " + fmt::format("{}", fmt::join(line.arguments, " "))},
             {"overrides", fmt::format("{}", fmt::join(line.overrides, " "))},
             {"config", to_ini(config)},
@@ -40,6 +41,7 @@ Attributes provenance(const CommandLine& line, const Config& config, const Crew&
             {"ranks_to_a_model", std::to_string(crew.group.size())},
             {"weights", crew.layers->streamed() ? "streamed" : "resident"},
             {"hosts", fmt::format("{}", fmt::join(crew.world.gather_all(host_name()), " "))},
+            {"notes", fmt::format("{}", fmt::join(inputs.notes, "\n"))},
             {"started", started},
             {"merged", now()},
             {"moesweep", version},
@@ -118,6 +120,7 @@ Exit trace(const CommandLine& line, const Comm& comm) {
     comm.together([&] {
         if (config.run.log) progress.log_to(store.folder() / "log", comm.rank());
     });
+    for (const std::string& note : inputs.notes) progress.say(note);
 
     // 4. The ranks: who shares a model, what stays in memory
     const Ranks ranks = look_at_ranks(config, comm, device);
@@ -167,7 +170,7 @@ Exit trace(const CommandLine& line, const Comm& comm) {
     // 8. One file, with the study's results
     watchdog.phase("merging", Watchdog::Signs::work);
     log_traffic(crew);
-    const Attributes made_by = provenance(line, config, crew, started);
+    const Attributes made_by = provenance(line, config, inputs, crew, started);
     comm.together([&] {
         if (comm.root()) print_summary(merge_run(config, store, made_by), store, progress);
     });

@@ -16,7 +16,7 @@ class Planner {
   public:
     Planner(const Weights& weights, const at::Tensor& memory)
         : config_(weights.config()),
-          stored_(weights.checkpoint().tensors()),
+          checkpoint_(weights.checkpoint()),
           memory_(memory),
           dtype_(weights.dtype()),
           matrix_dtype_(weights.matrix_dtype()),
@@ -43,13 +43,13 @@ class Planner {
         const std::int64_t begin = bytes_;
         std::vector<std::int64_t> shape;
         for (const auto& name : names) {
-            const auto& [key, view] = *stored_.find(name);
+            const TensorView& view = checkpoint_.at(name);
             if (dtype == at::kBFloat16 && view.dtype != "BF16")
                 fail(Exit::data,
                      "{}: {}: {}, but the precisions split, fast and parity need a model in BF16 (model.precision = "
                      "fp32 takes any)",
-                     view.where(), name, view.dtype);
-            parts_.push_back({&key, &view, dtype, bytes_});
+                     view.where(), view.name, view.dtype);
+            parts_.push_back({&view, dtype, bytes_});
             bytes_ += element_count(view) * static_cast<std::int64_t>(at::elementSize(dtype));
             if (shape.empty())
                 shape = view.shape;
@@ -99,7 +99,7 @@ class Planner {
     }
 
     const ModelConfig& config_;
-    const std::map<std::string, TensorView>& stored_;
+    const Checkpoint& checkpoint_;
     const at::Tensor& memory_;
     const at::ScalarType dtype_, matrix_dtype_;
     const Precision precision_;

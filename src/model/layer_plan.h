@@ -10,10 +10,9 @@ namespace moesweep {
 
 /// A stored tensor and where it goes.
 struct Part {
-    const std::string* name;  ///< both are the checkpoint's
-    const TensorView* view;
-    at::ScalarType dtype;  ///< there
-    std::int64_t to;       ///< byte of the layer's memory at which it begins
+    const TensorView* view;  ///< the checkpoint's
+    at::ScalarType dtype;    ///< there
+    std::int64_t to;         ///< byte of the layer's memory at which it begins
 };
 
 /// Bytes [begin, end) of a file that are read in one go. No element lies in two pieces.

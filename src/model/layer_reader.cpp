@@ -15,12 +15,12 @@ namespace {
 /// Converts those elements of the plan's parts that a piece holds.
 void convert_piece(const LayerPlan& plan, const Piece& piece, std::span<const std::byte> bytes, std::byte* memory) {
     for (std::size_t i = piece.first_part; i < plan.parts.size(); ++i) {
-        const auto& [name, view, dtype, to] = plan.parts[i];
+        const auto& [view, dtype, to] = plan.parts[i];
         if (view->file != piece.file || view->offset >= piece.end) break;
         const std::uint64_t begin = std::max(view->offset, piece.begin);
         const std::uint64_t end = std::min(view->offset + view->bytes, piece.end);
         const std::uint64_t first = (begin - view->offset) / element_bytes(*view);
-        convert(*name, *view, bytes.subspan(begin - piece.begin, end - begin), dtype,
+        convert(*view, bytes.subspan(begin - piece.begin, end - begin), dtype,
                 memory + to + first * at::elementSize(dtype));
     }
 }

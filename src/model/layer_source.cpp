@@ -126,7 +126,7 @@ LayerSource::LayerSource(const Weights& weights, ExpertShare share, const Make& 
             const auto elements = element_count(*part.view);
             const at::Tensor bytes =
                 s.memory[l].narrow(0, part.to, elements * static_cast<std::int64_t>(at::elementSize(part.dtype)));
-            make(*part.name, bytes.view(part.dtype).view(part.view->shape));
+            make(part.view->name, bytes.view(part.dtype).view(part.view->shape));
         }
 }
 

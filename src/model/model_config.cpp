@@ -102,14 +102,18 @@ ModelConfig parse_model_config(const Json& json, const std::string& file) {
 
 std::vector<ExpectedTensor> expected_tensors(const ModelConfig& c) {
     const std::int64_t D = c.hidden_size, Dh = c.head_dim, H = c.num_attention_heads, Hkv = c.num_key_value_heads;
-    std::vector<ExpectedTensor> expected = {{"model.embed_tokens.weight", {c.vocab_size, D}},
-                                            {"model.norm.weight", {D}}};
-    if (!c.tie_word_embeddings) expected.push_back({"lm_head.weight", {c.vocab_size, D}});
+    const std::vector<std::int64_t> vocabulary = {c.vocab_size, D};
+    std::vector<ExpectedTensor> expected = {
+        {"model.embed_tokens.weight", vocabulary}, {"model.norm.weight", {D}}, {"lm_head.weight", vocabulary}};
+    if (c.tie_word_embeddings) {  // either will do for both
+        expected.front().elsewhere = {"lm_head.weight", vocabulary};
+        expected.back().elsewhere = {"model.embed_tokens.weight", vocabulary};
+    }
 
     for (std::int64_t layer = 0; layer < c.num_hidden_layers; ++layer) {
         const std::string prefix = fmt::format("model.layers.{}.", layer);
-        const auto add = [&](const std::string& name, std::vector<std::int64_t> shape) {
-            expected.push_back({prefix + name, std::move(shape)});
+        const auto add = [&](const std::string& name, std::vector<std::int64_t> shape) -> ExpectedTensor& {
+            return expected.emplace_back(ExpectedTensor{prefix + name, std::move(shape)});
         };
         const auto add_mlp = [&](const std::string& gate, const std::string& up, const std::string& down,
                                  std::int64_t F) {
@@ -133,11 +137,17 @@ std::vector<ExpectedTensor> expected_tensors(const ModelConfig& c) {
             add_mlp("mlp.gate_proj.weight", "mlp.up_proj.weight", "mlp.down_proj.weight", c.intermediate_size);
             continue;
         }
-        add(c.names.router, {c.num_experts, D});
-        if (c.router == Router::sigmoid) add(c.names.correction_bias, {c.num_experts});
-        for (std::int64_t e = 0; e < c.num_experts; ++e)
-            add_mlp(fmt::format(fmt::runtime(c.names.gate), e), fmt::format(fmt::runtime(c.names.up), e),
-                    fmt::format(fmt::runtime(c.names.down), e), c.moe_intermediate_size);
+        // Elsewhere: as transformers 5 holds them in memory, and saves them with save_original_format=False.
+        const std::int64_t E = c.num_experts, F = c.moe_intermediate_size;
+        add(c.names.router, {E, D}).elsewhere = {prefix + "mlp.gate.weight", {E, D}};
+        if (c.router == Router::sigmoid) add(c.names.correction_bias, {E});
+        const std::string gate_up = prefix + "mlp.experts.gate_up_proj", down = prefix + "mlp.experts.down_proj";
+        for (std::int64_t e = 0; e < E; ++e) {
+            const auto of_expert = [&](const std::string& name) { return fmt::format(fmt::runtime(name), e); };
+            add(of_expert(c.names.gate), {F, D}).elsewhere = {gate_up, {E, 2 * F, D}, 2 * e};
+            add(of_expert(c.names.up), {F, D}).elsewhere = {gate_up, {E, 2 * F, D}, 2 * e + 1};
+            add(of_expert(c.names.down), {D, F}).elsewhere = {down, {E, D, F}, e};
+        }
         if (c.shared_intermediate_size > 0)
             add_mlp("mlp.shared_experts.gate_proj.weight", "mlp.shared_experts.up_proj.weight",
                     "mlp.shared_experts.down_proj.weight", c.shared_intermediate_size);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <map>
 
 #include "moesweep/json.h"
 
@@ -97,61 +98,13 @@ std::string shape_text(std::span<const std::int64_t> shape) {
     return fmt::format("[{}]", fmt::join(shape, ", "));
 }
 
-Checkpoint::Checkpoint(const std::filesystem::path& folder) : folder_(folder) {
-    const auto index_path = folder / "model.safetensors.index.json";
-    if (!std::filesystem::exists(index_path)) {
-        const auto single = folder / "model.safetensors";
-        if (!std::filesystem::exists(single))
-            fail(Exit::data, "{}: neither model.safetensors nor model.safetensors.index.json", folder.string());
-        add_file(single);
-        return;
-    }
-    const std::string name = index_path.string();
-    const Json index = parse_json(read_file(index_path), name);
-    const auto shards = get_field<std::map<std::string, std::string>>(index, "weight_map", name);
-    for (const auto& [tensor, shard] : shards) {
-        if (shard.empty() || std::filesystem::path(shard).filename() != shard)
-            fail(Exit::data, "{}: weight_map: {}: '{}' is not a file name", name, tensor, shard);
-        if (!files_.contains(folder / shard)) add_file(folder / shard);
-    }
-    for (const auto& [tensor, shard] : shards) {
-        const auto* view = find(tensor);
-        if (!view || view->file->path() != folder / shard) fail(Exit::data, "{}: {}: not in {}", name, tensor, shard);
-    }
-}
-
-void Checkpoint::add_file(const std::filesystem::path& path) {
-    const InputFile& file = files_.emplace(path, InputFile(path)).first->second;
-    const std::string header = read_header_text(file, path.string());
+std::vector<TensorView> read_tensors(const InputFile& file) {
+    const std::string path = file.path().string(), header = read_header_text(file, path);
     const std::uint64_t data = sizeof(std::uint64_t) + header.size();
-    for (const Entry& entry : parse_header(path.string(), header, file.size() - data)) {
-        const TensorView view{entry.dtype, entry.shape, &file, data + entry.begin, entry.end - entry.begin};
-        const auto [at, fresh] = tensors_.emplace(entry.name, view);
-        if (!fresh) fail(Exit::data, "{}: {}: also in {}", path.string(), entry.name, at->second.where());
-    }
-}
-
-const TensorView* Checkpoint::find(const std::string& name) const {
-    const auto at = tensors_.find(name);
-    return at == tensors_.end() ? nullptr : &at->second;
-}
-
-const TensorView& Checkpoint::get(const std::string& name, std::span<const std::int64_t> shape) const {
-    const auto* view = find(name);
-    if (!view) fail(Exit::data, "{}: {}: missing tensor", folder_.string(), name);
-    if (!std::equal(shape.begin(), shape.end(), view->shape.begin(), view->shape.end()))
-        fail(Exit::data, "{}: {}: expected shape {}, got {}", view->where(), name, shape_text(shape),
-             shape_text(view->shape));
-    if (view->dtype != "BF16" && view->dtype != "F16" && view->dtype != "F32")
-        fail(Exit::data, "{}: {}: dtype {} is not supported, expected BF16, F16 or F32", view->where(), name,
-             view->dtype);
-    return *view;
-}
-
-std::vector<std::filesystem::path> Checkpoint::files() const {
-    std::vector<std::filesystem::path> paths;
-    for (const auto& [path, file] : files_) paths.push_back(path);
-    return paths;
+    std::vector<TensorView> tensors;
+    for (const Entry& entry : parse_header(path, header, file.size() - data))
+        tensors.push_back({entry.name, entry.dtype, entry.shape, &file, data + entry.begin, entry.end - entry.begin});
+    return tensors;
 }
 
 }  // namespace moesweep

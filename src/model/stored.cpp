@@ -67,8 +67,7 @@ std::int64_t element_count(const TensorView& view) {
     return static_cast<std::int64_t>(view.bytes / element_bytes(view));
 }
 
-void convert(const std::string& name, const TensorView& view, std::span<const std::byte> bytes, at::ScalarType dtype,
-             void* to) {
+void convert(const TensorView& view, std::span<const std::byte> bytes, at::ScalarType dtype, void* to) {
     bool finite = false;
     if (dtype == at::kDouble)
         finite = convert_from<double>(view.dtype, bytes, to);
@@ -77,8 +76,8 @@ void convert(const std::string& name, const TensorView& view, std::span<const st
     else if (dtype == at::kBFloat16 && view.dtype == "BF16")
         finite = convert_all<Bf16Bits>(bytes, static_cast<std::uint16_t*>(to));
     else
-        fail(Exit::internal, "{}: {}: {} cannot become {}", view.where(), name, view.dtype, c10::toString(dtype));
-    if (!finite) fail(Exit::data, "{}: {}: holds a NaN or an infinity", view.where(), name);
+        fail(Exit::internal, "{}: {}: {} cannot become {}", view.where(), view.name, view.dtype, c10::toString(dtype));
+    if (!finite) fail(Exit::data, "{}: {}: holds a NaN or an infinity", view.where(), view.name);
 }
 
 }  // namespace moesweep

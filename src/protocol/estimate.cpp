@@ -67,7 +67,7 @@ Cost estimate(const Config& config, const Inputs& inputs) {
         cost.coalitions += rows.coalitions * total;
         cost.subsets += rows.subsets * total;
     }
-    for (const auto& [name, view] : inputs.weights->checkpoint().tensors())
+    for (const auto& [name, view] : inputs.weights->checkpoint().stored())
         cost.weight_bytes += std::int64_t(view.bytes);
     // The second pass has at one layer what the first may not have at all.
     const std::int64_t second_pass = (std::int64_t{1} << m.num_experts_per_tok) - 1 + 2;

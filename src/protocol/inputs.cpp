@@ -25,10 +25,18 @@ Inputs open_files(const Config& config, c10::Device device) {
 Inputs open_inputs(const Config& config, const Comm& world, c10::Device device) {
     std::optional<Inputs> inputs;
     world.together([&] { inputs = open_files(config, device); });
-    const std::int64_t blocks = inputs->weights->embedding_blocks(), rank = world.rank(), ranks = world.size();
+    const Weights& weights = *inputs->weights;
+    const std::int64_t blocks = weights.embedding_blocks(), rank = world.rank(), ranks = world.size();
+    const std::int64_t first = blocks * rank / ranks, end = blocks * (rank + 1) / ranks;
     std::vector<double> sums;
-    world.together([&] { sums = inputs->weights->embedding_sums(blocks * rank / ranks, blocks * (rank + 1) / ranks); });
-    inputs->embedding_std = inputs->weights->embedding_std(world.gather_all(sums));
+    bool differs = false;
+    world.together([&] {
+        sums = weights.embedding_sums(first, end);
+        differs = weights.tied_head_differs(first, end);
+    });
+    inputs->embedding_std = weights.embedding_std(world.gather_all(sums));
+    inputs->notes = weights.checkpoint().notes();
+    if (world.any(differs)) inputs->notes.push_back(weights.tied_head_note());
     return std::move(*inputs);
 }
 

@@ -1,9 +1,10 @@
 """A broken checkpoint: one line that names file and field, exit 65 on every rank, nothing left behind."""
 
+import h5py
 import numpy as np
 import pytest
 
-from tiny import FIRST, OPENED, SECOND, files_below, refused, run
+from tiny import EXPERTS, FIRST, HIDDEN, INNER, OPENED, SECOND, Shard, files_below, message, refused, run
 
 NORM, ROUTER, DOWN = "model.norm.weight", "model.layers.1.mlp.gate.weight", "model.layers.1.mlp.experts.2.down_proj.weight"
 
@@ -59,14 +60,89 @@ def test_tensor_that_the_index_places_elsewhere(inputs, ranks):
     refused(inputs.write().folder, ranks, 65, f"index.json: {NORM}: not in {FIRST}")
 
 
-def test_tensor_in_two_shards(inputs, ranks):
+def test_tensor_in_two_shards_of_which_the_index_names_none(inputs, ranks):
     inputs.shards[FIRST].add(NORM, np.ones(16))
-    refused(inputs.write().folder, ranks, 65, f"{NORM}: also in model/", FIRST, SECOND)
+    del inputs.index[NORM]
+    refused(inputs.write().folder, ranks, 65,
+            f"model/{FIRST}: {NORM}: also in model/{SECOND}, and the index does not say which one counts")
+
+
+def test_shards_and_a_whole_file(inputs, ranks):
+    whole = Shard()
+    for shard in inputs.shards.values():
+        for name, entry in shard.header.items():
+            begin, end = entry["data_offsets"]
+            whole.header[name] = entry | {"data_offsets": [len(whole.data), len(whole.data) + end - begin]}
+            whole.data += shard.data[begin:end]
+    (inputs.write().folder / "model" / "model.safetensors").write_bytes(whole.bytes())
+    refused(inputs.folder, ranks, 65, "model: both model.safetensors and the shards of model.safetensors.index.json hold a whole "
+                                      "model: remove the one that you do not mean")
+
+
+def test_shards_and_a_file_none_of_which_is_whole(inputs, ranks):
+    inputs.change(DOWN, lambda values: None)
+    (inputs.write().folder / "model" / "model.safetensors").write_bytes(inputs.shards[FIRST].bytes())
+    refused(inputs.folder, ranks, 65, "model: neither model.safetensors nor the shards of model.safetensors.index.json hold a whole "
+                                      f"model: model: {NORM}: missing tensor; model: {DOWN}: missing tensor")
+
+
+@pytest.mark.parametrize("shape", [(EXPERTS, INNER, 2 * HIDDEN), (EXPERTS, 2 * INNER), (EXPERTS - 1, 2 * INNER, HIDDEN)])
+def test_fused_experts_of_another_shape(inputs, ranks, shape):
+    prefix = "model.layers.1.mlp.experts."
+    for expert in range(EXPERTS):
+        for name in ("gate", "up"):
+            inputs.change(f"{prefix}{expert}.{name}_proj.weight", lambda values: None)
+    inputs.shards[SECOND].add(prefix + "gate_up_proj", np.ones(shape))
+    inputs.index[prefix + "gate_up_proj"] = SECOND
+    refused(inputs.write().folder, ranks, 65,
+            f"model/{SECOND}: {prefix}gate_up_proj: expected shape {[EXPERTS, 2 * INNER, HIDDEN]}, got {list(shape)}")
+
+
+def test_experts_fused_and_single(inputs, ranks):
+    fused = "model.layers.1.mlp.experts.down_proj"
+    inputs.shards[FIRST].add(fused, np.ones((EXPERTS, HIDDEN, INNER)))
+    inputs.index[fused] = FIRST
+    refused(inputs.write().folder, ranks, 65, f"model/{FIRST}: {fused}: stored twice, also as {DOWN.replace('2', '0')} in model/{SECOND}")
 
 
 def test_shard_outside_the_folder(inputs, ranks):
     inputs.index[NORM] = "../" + SECOND
     refused(inputs.write().folder, ranks, 65, f"index.json: weight_map: {NORM}: '../{SECOND}' is not a file name")
+
+
+def what_nobody_needs(inputs):
+    """The index lists more than a model is made of: a tensor that no shard has, shards absent or broken. One shard holds a copy."""
+    inputs.index |= {"model.layers.2.eh_proj.weight": SECOND, "model.layers.2.enorm.weight": "gone.safetensors",
+                     "model.layers.2.hnorm.weight": "broken.safetensors"}
+    inputs.shards["broken.safetensors"] = Shard()
+    inputs.shards["broken.safetensors"].cut = 3
+    inputs.shards[FIRST].add(NORM, np.ones(16))
+    return ["model/broken.safetensors: header: file has only 7 bytes: passed over, for nothing that is needed is there",
+            "model/gone.safetensors: no such file: passed over, for nothing that is needed is there",
+            f"model/{FIRST}: {NORM}: passed over, for the index names {SECOND} (transformers takes it from the last file)"]
+
+
+def test_what_nobody_needs_is_passed_over_with_a_line(inputs, ranks):
+    folder = inputs.write().folder
+    assert run(folder, "trace", "trace.ini", "--run.out=plain").returncode == 0
+    notes = what_nobody_needs(inputs)
+    inputs.write()
+    for arguments in (["inspect", "model"], ["plan", "trace.ini"], ["trace", "trace.ini"]):
+        done = run(folder, *arguments, ranks=ranks if arguments[0] == "trace" else 1)
+        assert (done.returncode, done.stderr) == (0, ""), done
+        assert [note in done.stdout for note in notes] == [True] * 3, done.stdout
+    with h5py.File(folder / "run/sweep.h5") as ours, h5py.File(folder / "plain/sweep.h5") as plain:
+        assert (ours["rows/delta"][:] == plain["rows/delta"][:]).all()
+        assert ours["provenance"].attrs["notes"].decode().splitlines() == notes
+
+
+def test_another_copy_named_by_the_index_is_another_model(inputs):
+    what_nobody_needs(inputs)
+    folder = inputs.write().folder
+    assert run(folder, "trace", "trace.ini").returncode == 0
+    inputs.index[NORM] = FIRST
+    inputs.write()
+    assert "weights_sha256" in message(run(folder, "trace", "trace.ini"), 78)
 
 
 # --- tensors ---

@@ -1,6 +1,6 @@
 // model.safetensors.index.json beside two sound shards of a tensor each.
 #include "fuzz.h"
-#include "moesweep/safetensors.h"
+#include "moesweep/checkpoint.h"
 
 using namespace moesweep;
 
@@ -25,8 +25,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     static const Shards folder;
     fuzz::write(folder / "model.safetensors.index.json", fuzz::text_of({data, size}));
     fuzz::expect_value_or_error([] {
-        const Checkpoint checkpoint(folder.folder());
-        checkpoint.get("a", std::vector<std::int64_t>{1});
+        const std::vector<ExpectedTensor> expected = {{"a", {1}}, {"b", {1}}};
+        const Checkpoint checkpoint = Checkpoint::open(folder.folder(), expected);
+        if (!checkpoint.whole()) fail(Exit::data, "{}", checkpoint.problems()[0]);
     });
     return 0;
 }
