@@ -1,5 +1,6 @@
 // The layer pass against one naive forward per patch, and the promise that company changes no bit.
 #include "pass_fixture.h"
+#include "using_library.h"
 
 using namespace moesweep;
 
@@ -146,9 +147,22 @@ TEST_CASE("a zero patch rescues exactly nothing", "[layer_pass]") {
                       [](double r) { return r == 0; }));
 }
 
+TEST_CASE("split has the bits of fp32, whose matrices take twice the memory", "[layer_pass]") {
+    const std::string family = GENERATE("qwen3_moe", "mixtral", "glm4_moe");
+    const Using library(GENERATE(from_range(product_libraries())));
+    INFO(family);
+    const Fixture wide(tiny_config(family), Precision::fp32, 9), narrow(tiny_config(family), Precision::split, 9);
+    CHECK(narrow.layers.memory_bytes() < 0.6 * double(wide.layers.memory_bytes()));
+    const auto expected = wide.run(wide.pass_cases), got = narrow.run(narrow.pass_cases);
+    CHECK(got.delta_clean == expected.delta_clean);
+    CHECK(got.delta_noised == expected.delta_noised);
+    require_same(got.tables.rows, expected.tables.rows);
+}
+
 TEST_CASE("a case has the same bits in any company", "[layer_pass]") {
     const std::string family = GENERATE("qwen3_moe", "mixtral", "glm4_moe");
     const auto precision = GENERATE(Precision::fp32, Precision::fp64, Precision::split, Precision::parity);
+    const Using library(GENERATE(from_range(product_libraries())));
     INFO(family);
     Fixture f(tiny_config(family), precision, 24);
     const auto all = f.run(f.pass_cases);

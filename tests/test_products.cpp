@@ -1,6 +1,5 @@
 // Products of a tile of rows: the same bits wherever a row lies and whatever signals come, by either library.
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <pthread.h>
 
 #include <atomic>
@@ -9,30 +8,13 @@
 #include <thread>
 #include <vector>
 
-#include "../src/model/products.h"
 #include "catch_beside_torch.h"
 #include "moesweep/layers.h"
+#include "using_library.h"
 
 using namespace moesweep;
 
 namespace {
-
-/// A library for the rest of a test, one thread as in a run.
-class Using {
-  public:
-    explicit Using(ProductLibrary library) {
-        product_library() = library;
-        at::set_num_threads(1);
-    }
-    ~Using() {
-        product_library() = before_;
-        at::set_num_threads(threads_);
-    }
-
-  private:
-    ProductLibrary before_ = product_library();
-    int threads_ = at::get_num_threads();
-};
 
 #if defined(__x86_64__)
 // Signals that interrupted this thread, and those that found its stack pointer elsewhere than on its stack.
@@ -132,7 +114,7 @@ TEST_CASE("either library's product is the product", "[products]") {
     }
 }
 
-TEST_CASE("a product goes where it is wanted, and is added there", "[products]") {
+TEST_CASE("a product goes where it is wanted", "[products]") {
     for (const ProductLibrary library : product_libraries()) {
         const Using it(library);
         for (const auto dtype : {at::kFloat, at::kDouble}) {
@@ -140,9 +122,21 @@ TEST_CASE("a product goes where it is wanted, and is added there", "[products]")
             const at::Tensor exact = x.matmul(weight.t()), wide = at::zeros({row_tile, 8}, dtype);
             multiply(x, weight, wide.narrow(1, 2, 5));
             CHECK(at::equal(wide.narrow(1, 2, 5), exact));
-            multiply_and_add(x, weight, wide.narrow(1, 2, 5));
-            CHECK(at::equal(wide.narrow(1, 2, 5), 2 * exact));
             for (const int untouched : {0, 1, 7}) CHECK(wide.select(1, untouched).eq(0).all().item<bool>());
+        }
+    }
+}
+
+TEST_CASE("rows in fp32 meet a matrix in bf16 as they meet its copy in fp32", "[products]") {
+    at::manual_seed(4);
+    for (const auto& [in, out] : {std::pair{2048, 1200}, {768, 512}, {14336, 64}, {100, 300}, {24, 9}}) {
+        const at::Tensor x = at::randn({100, in}), weight = at::randn({out, in}).to(at::kBFloat16);
+        for (const ProductLibrary library : product_libraries()) {
+            const Using it(library);
+            INFO(in << " to " << out << " by library " << static_cast<int>(library));
+            const at::Tensor wide = project(x, weight.to(at::kFloat), {}, Precision::fp32);
+            CHECK(at::equal(project(x, weight, {}, Precision::split), wide));
+            CHECK_FALSE(at::equal(project(x, weight, {}, Precision::fast), wide));
         }
     }
 }

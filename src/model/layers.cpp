@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <vector>
 
 #include "kernels/tensors.h"
 #include "products.h"
@@ -31,29 +30,23 @@ at::Tensor to_bf16_and_back(const at::Tensor& x) {
     return x.to(at::kBFloat16).to(x.scalar_type());
 }
 
-/// x as the numbers that meet a matrix of that dtype: their sum is x, as nearly as the precision says.
-std::vector<at::Tensor> terms(const at::Tensor& x, at::ScalarType matrix, Precision precision) {
-    if (matrix != at::kBFloat16) return {x};
-    const at::Tensor high = to_bf16_and_back(x);
-    if (precision != Precision::split) return {high};
-    return {high, to_bf16_and_back(x - high)};
+/// x as it meets a matrix of that dtype: rounded to bf16 where the matrix is bf16, but not in split.
+at::Tensor factor(const at::Tensor& x, at::ScalarType matrix, Precision precision) {
+    return matrix == at::kBFloat16 && precision != Precision::split ? to_bf16_and_back(x) : x;
 }
 
 /// The product x [n, in] weight [out, in]^T tile by tile; x holds whole tiles. All tiles use one block of the weight before the
 /// next one is fetched from memory: a block stays in the cache, a whole expert of Mixtral does not.
 at::Tensor multiply_tiles(const at::Tensor& x, const at::Tensor& weight, Precision precision) {
     const std::int64_t columns = weight.size(0), block = x.is_cpu() ? 512 : columns, height = tile_rows(x);
-    const std::vector<at::Tensor> factors = terms(x, weight.scalar_type(), precision);
+    const at::Tensor left = factor(x, weight.scalar_type(), precision);
     at::Tensor out = at::empty({x.size(0), columns}, x.options());
     for (std::int64_t column = 0; column < columns; column += block) {
         const std::int64_t width = std::min(block, columns - column);
         const at::Tensor rows = weight.narrow(0, column, width).to(x.scalar_type());
         const at::Tensor part = out.narrow(1, column, width);
-        for (std::int64_t row = 0; row < x.size(0); row += height) {
-            const at::Tensor tile = part.narrow(0, row, height);
-            multiply(factors[0].narrow(0, row, height), rows, tile);
-            if (factors.size() > 1) multiply_and_add(factors[1].narrow(0, row, height), rows, tile);
-        }
+        for (std::int64_t row = 0; row < x.size(0); row += height)
+            multiply(left.narrow(0, row, height), rows, part.narrow(0, row, height));
     }
     return out;
 }

@@ -64,11 +64,4 @@ void multiply(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& p
     }
 }
 
-void multiply_and_add(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& product) {
-    if (is_for_onednn(x))
-        product.add_(multiplied_by_onednn(x, weight));
-    else
-        product.addmm_(x, weight.t());
-}
-
 }  // namespace moesweep

@@ -10,9 +10,6 @@ namespace moesweep {
 /// device. With one thread, on one processor, the order of the sums depends on the shapes alone, not on where in x a row lies.
 void multiply(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& product);
 
-/// The same, added to what `product` holds.
-void multiply_and_add(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& product);
-
 /// Who makes products of fp32 numbers on the CPU: ATen's BLAS, which is MKL in most builds, or oneDNN. All others are ATen's.
 enum class ProductLibrary { blas, onednn };
 
