@@ -94,8 +94,7 @@ double peak_gigabytes(c10::Device device) {
     return double(at::accelerator::getDeviceStats(device.index()).allocated_bytes[0].peak) * 1e-9;
 }
 
-/// What a pass does: rows alive at each layer's start, contexts left out, and the FLOP of all rows' products with weights,
-/// each counted once though `split` makes it of two.
+/// What a pass does: rows alive at each layer's start, contexts left out, and the FLOP of all rows' products with weights.
 struct Work {
     std::int64_t row_layers = 0;
     double operations = 0;

@@ -15,7 +15,7 @@ enum class Precision {
     automatic,  ///< split on GPUs, fp32 on the CPU; settled before anything is computed
     fp32,
     fp64,    ///< the reference
-    split,   ///< activations as a sum of two bf16 numbers, a product for each: relative error near 2e-6
+    split,   ///< activations meet them unrounded: fp32's numbers, on the CPU to the last bit
     fast,    ///< activations rounded to bf16 where they meet a matrix: one product
     parity,  ///< fast, and rounded to bf16 wherever Hugging Face's bf16 models round
 };

@@ -12,8 +12,8 @@
 
 namespace moesweep {
 
-// Matrices in bf16 are met by activations as the precision says (config.h); a product of two bf16 numbers is exact in fp32, and
-// sums are fp32.
+// Products are of fp32 numbers (fp64 in that precision). A matrix in bf16 is widened for them block by block, which is exact; whether
+// what meets it is rounded to bf16, the precision says (config.h). In split it is not, so that its numbers are those of fp32.
 
 /// x as parity holds it: rounded to bf16, in the dtype that it has. In other precisions x itself.
 at::Tensor held(const at::Tensor& x, Precision precision);

@@ -252,7 +252,7 @@ const std::vector<Key>& keys() {
     static const std::vector<Key> table = {
         text(KEY(model.path), free_to_change, "folder of a Hugging Face checkpoint; a run needs one"),
         choice(KEY(model.precision), identity, {"auto", "fp32", "fp64", "split", "fast", "parity"},
-               "arithmetic: fp32, fp64, or on bf16 matrices split (near fp32), fast, parity (as transformers); auto: "
+               "arithmetic: fp32, fp64, or on bf16 matrices split (as fp32), fast, parity (as transformers); auto: "
                "split on GPUs"),
         choice(KEY(model.bos), identity, {"auto", "yes", "no"},
                "BOS token before each prompt: auto (as the tokenizer does by default), yes or no"),

@@ -22,7 +22,7 @@ ALL_SPLITS = [(ranks, group, unit) for (ranks, group), unit in itertools.product
 SOME_SPLITS = [(ranks, group, UNITS[i % 3]) for i, (ranks, group) in enumerate(RANKS_AND_GROUPS)]
 FEW_SPLITS = [(1, 1, 1), (2, 2, 5), (4, 2, 16)]
 EVERYTHING = os.environ.get("MOESWEEP_TEST_EVERYTHING") == "yes"  # all combinations for all, by hand
-SPLITS = [(name, precision, *split)
+SPLITS = [pytest.param(name, precision, *split, marks=pytest.mark.numerics if split == FEW_SPLITS[1] else ())
           for name, precision, splits in [("glm4", "fp32", ALL_SPLITS), ("qwen3", "fp32", SOME_SPLITS),
                                           ("mixtral", "fp32", SOME_SPLITS), ("qwen3", "fp64", FEW_SPLITS),
                                           ("glm4", "split", FEW_SPLITS), ("mixtral", "parity", FEW_SPLITS),
