@@ -32,7 +32,7 @@ void ask_for_everything(Fixture& f) {
 double tolerance(Precision precision) {
     return precision == Precision::fp64    ? 1e-10
            : precision == Precision::fp32  ? 1e-4
-           : precision == Precision::split ? 1e-3
+           : precision == Precision::split ? 1e-4
                                            : 0.3;
 }
 bool may_route_otherwise(Precision precision) {

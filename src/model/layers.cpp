@@ -73,7 +73,7 @@ at::Tensor held(const at::Tensor& x, Precision precision) {
 
 at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Precision precision) {
     const at::Tensor out = kernels::can_multiply(weight)
-                               ? kernels::multiply(kernels::split(x, {}, precision), {weight}, kernels::one_group(x))
+                               ? kernels::multiply(kernels::split(x, {}, precision), {weight}, kernels::one_group(x.size(0), x.device()))
                                : multiply_tiles(pad_rows(x), weight, precision).narrow(0, 0, x.size(0));
     return held(bias.defined() ? out + bias : out, precision);
 }
@@ -87,7 +87,7 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, P
 at::Tensor feed_forward(const Mlp& mlp, const at::Tensor& x, Precision precision) {
     if (kernels::can_multiply(mlp.gate_up) && kernels::can_multiply(mlp.down))
         return held(
-            kernels::feed_forward({&mlp, 1}, kernels::split(x, {}, precision), kernels::one_group(x), precision),
+            kernels::feed_forward({&mlp, 1}, kernels::split(x, {}, precision), kernels::one_group(x.size(0), x.device()), precision),
             precision);
     return feed_forward_tiles(mlp, pad_rows(x), precision).narrow(0, 0, x.size(0));
 }

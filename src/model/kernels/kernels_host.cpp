@@ -31,9 +31,12 @@ T norm_scale(const T* x, int d, double eps) {
     return T(1) / std::sqrt(squares / T(d) + T(eps));
 }
 
-void split_to(float x, Bf16* high, Bf16* low, std::int64_t place) {
-    high[place] = nearest(x);
-    if (low) low[place] = nearest(x - widened(high[place]));
+/// Terms lie `step` apart.
+void split_to(float x, Bf16* terms, int count, std::int64_t step) {
+    for (int t = 0; t < count; ++t, terms += step) {
+        *terms = nearest(x);
+        x -= widened(*terms);
+    }
 }
 
 }  // namespace
@@ -113,16 +116,16 @@ void attend(const T* qkv, const Heads& heads, std::int64_t begin, const std::int
         }
 }
 
-void split(const float* x, const std::int64_t* source, Bf16* high, Bf16* low, std::int64_t rows, int d, Stream) {
+void split(const float* x, const std::int64_t* source, Bf16* terms, int count, std::int64_t rows, int d, Stream) {
     for (std::int64_t r = 0; r < rows; ++r)
-        for (int i = 0; i < d; ++i) split_to(x[(source ? source[r] : r) * d + i], high, low, r * d + i);
+        for (int i = 0; i < d; ++i) split_to(x[(source ? source[r] : r) * d + i], terms + r * d + i, count, rows * d);
 }
 
-void swiglu(const float* gate_up, Bf16* high, Bf16* low, std::int64_t rows, int f, bool rounded, Stream) {
+void swiglu(const float* gate_up, Bf16* terms, int count, std::int64_t rows, int f, bool rounded, Stream) {
     for (std::int64_t r = 0; r < rows; ++r, gate_up += 2 * f)
         for (int i = 0; i < f; ++i) {
             const float gate = held(gate_up[i], rounded), up = held(gate_up[f + i], rounded);
-            split_to(held(gate / (1 + std::exp(-gate)), rounded) * up, high, low, r * f + i);
+            split_to(held(gate / (1 + std::exp(-gate)), rounded) * up, terms + r * f + i, count, rows * f);
         }
 }
 

@@ -147,25 +147,28 @@ __device__ Bf16 bits(__nv_bfloat16 x) {
     return __bfloat16_as_ushort(x);
 }
 
-__device__ void split_to(float x, Bf16* high, Bf16* low) {
-    const __nv_bfloat16 nearest = __float2bfloat16_rn(x);
-    *high = bits(nearest);
-    if (low) *low = bits(__float2bfloat16_rn(x - __bfloat162float(nearest)));
+/// Terms lie `step` apart.
+__device__ void split_to(float x, Bf16* terms, int count, std::int64_t step) {
+    for (int t = 0; t < count; ++t, terms += step) {
+        const __nv_bfloat16 nearest = __float2bfloat16_rn(x);
+        *terms = bits(nearest);
+        x -= __bfloat162float(nearest);
+    }
 }
 
-__global__ void split_kernel(const float* x, const std::int64_t* source, Bf16* high, Bf16* low, int d) {
-    const std::int64_t to = std::int64_t(blockIdx.x) * d,
-                       from = (source ? source[blockIdx.x] : std::int64_t(blockIdx.x)) * d;
+__global__ void split_kernel(const float* x, const std::int64_t* source, Bf16* terms, int count, int d) {
+    const std::int64_t to = std::int64_t(blockIdx.x) * d, step = std::int64_t(gridDim.x) * d;
+    const std::int64_t from = (source ? source[blockIdx.x] : std::int64_t(blockIdx.x)) * d;
     for (int i = threadIdx.x; i < d; i += blockDim.x)
-        split_to(x[from + i], high + to + i, low ? low + to + i : nullptr);
+        split_to(x[from + i], terms + to + i, count, step);
 }
 
-__global__ void swiglu_kernel(const float* gate_up, Bf16* high, Bf16* low, int f, bool rounded) {
+__global__ void swiglu_kernel(const float* gate_up, Bf16* terms, int count, int f, bool rounded) {
     const float* const gate = gate_up + std::int64_t(blockIdx.x) * 2 * f;
-    const std::int64_t to = std::int64_t(blockIdx.x) * f;
+    const std::int64_t to = std::int64_t(blockIdx.x) * f, step = std::int64_t(gridDim.x) * f;
     for (int i = threadIdx.x; i < f; i += blockDim.x) {
         const float g = held(gate[i], rounded), up = held(gate[f + i], rounded);
-        split_to(held(g / (1 + expf(-g)), rounded) * up, high + to + i, low ? low + to + i : nullptr);
+        split_to(held(g / (1 + expf(-g)), rounded) * up, terms + to + i, count, step);
     }
 }
 
@@ -243,15 +246,15 @@ void attend(const T* qkv, const Heads& heads, std::int64_t begin, const std::int
     check_launch("attend");
 }
 
-void split(const float* x, const std::int64_t* source, Bf16* high, Bf16* low, std::int64_t rows, int d, Stream stream) {
+void split(const float* x, const std::int64_t* source, Bf16* terms, int count, std::int64_t rows, int d, Stream stream) {
     if (rows == 0) return;
-    split_kernel<<<unsigned(rows), threads_of_row, 0, stream>>>(x, source, high, low, d);
+    split_kernel<<<unsigned(rows), threads_of_row, 0, stream>>>(x, source, terms, count, d);
     check_launch("split");
 }
 
-void swiglu(const float* gate_up, Bf16* high, Bf16* low, std::int64_t rows, int f, bool rounded, Stream stream) {
+void swiglu(const float* gate_up, Bf16* terms, int count, std::int64_t rows, int f, bool rounded, Stream stream) {
     if (rows == 0) return;
-    swiglu_kernel<<<unsigned(rows), threads_of_row, 0, stream>>>(gate_up, high, low, f, rounded);
+    swiglu_kernel<<<unsigned(rows), threads_of_row, 0, stream>>>(gate_up, terms, count, f, rounded);
     check_launch("swiglu");
 }
 

@@ -41,11 +41,12 @@ template <class T>
 void attend(const T* qkv, const Heads& heads, std::int64_t begin, const std::int32_t* first, const std::int32_t* count,
             std::int64_t most, T* out, bool rounded, Stream stream);
 
-/// high[i] + low[i] = x[r] nearly: the nearest bf16, and the nearest to what is left. r is source[i], or i if null. low may be null.
-void split(const float* x, const std::int64_t* source, Bf16* high, Bf16* low, std::int64_t rows, int d, Stream stream);
+/// x[r] as a sum of bf16 numbers: the nearest, the nearest to what is left, and so on; three hold all of a float. r is source[i],
+/// or i if null: terms [count, rows, d].
+void split(const float* x, const std::int64_t* source, Bf16* terms, int count, std::int64_t rows, int d, Stream stream);
 
-/// silu(gate) * up of gate_up [rows, 2 f], split as above: [rows, f].
-void swiglu(const float* gate_up, Bf16* high, Bf16* low, std::int64_t rows, int f, bool rounded, Stream stream);
+/// silu(gate) * up of gate_up [rows, 2 f] as such a sum: terms [count, rows, f].
+void swiglu(const float* gate_up, Bf16* terms, int count, std::int64_t rows, int f, bool rounded, Stream stream);
 
 /// out[slots[i]] = weights[slots[i]] * y[i]: [rows, d].
 void weigh(const float* y, const std::int64_t* slots, const float* weights, float* out, std::int64_t rows, int d,

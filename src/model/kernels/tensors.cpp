@@ -35,9 +35,8 @@ void by_type(const at::Tensor& x, Use use) {
         use(float{});
 }
 
-Terms empty_terms(std::int64_t rows, std::int64_t width, const at::Tensor& like, Precision precision) {
-    const auto make = [&] { return at::empty({rows, width}, like.options().dtype(at::kBFloat16)); };
-    return {make(), precision == Precision::split ? make() : at::Tensor()};
+at::Tensor empty_terms(std::int64_t rows, std::int64_t width, const at::Tensor& like, Precision precision) {
+    return at::empty({precision == Precision::split ? 3 : 1, rows, width}, like.options().dtype(at::kBFloat16));
 }
 
 }  // namespace
@@ -80,58 +79,59 @@ bool can_multiply(const at::Tensor& weight) {
            can_group_products(to_int(weight.size(1)), to_int(weight.size(0)));
 }
 
-Terms split(const at::Tensor& x, const at::Tensor& source, Precision precision) {
+at::Tensor split(const at::Tensor& x, const at::Tensor& source, Precision precision) {
     const at::Tensor in = x.contiguous();
     const std::int64_t rows = source.defined() ? source.size(0) : x.size(0);
-    const Terms terms = empty_terms(rows, x.size(1), x, precision);
-    split(data<const float>(in), data<const std::int64_t>(source), data<Bf16>(terms.high), data<Bf16>(terms.low), rows,
+    const at::Tensor terms = empty_terms(rows, x.size(1), x, precision);
+    split(data<const float>(in), data<const std::int64_t>(source), data<Bf16>(terms), to_int(terms.size(0)), rows,
           to_int(x.size(1)), stream_of(x));
     return terms;
 }
 
-Terms swiglu(const at::Tensor& gate_up, Precision precision) {
+at::Tensor swiglu(const at::Tensor& gate_up, Precision precision) {
     const std::int64_t rows = gate_up.size(0), F = gate_up.size(1) / 2;
-    const Terms terms = empty_terms(rows, F, gate_up, precision);
-    swiglu(data<const float>(gate_up), data<Bf16>(terms.high), data<Bf16>(terms.low), rows, to_int(F),
-           rounded(precision), stream_of(gate_up));
+    const at::Tensor terms = empty_terms(rows, F, gate_up, precision);
+    swiglu(data<const float>(gate_up), data<Bf16>(terms), to_int(terms.size(0)), rows, to_int(F), rounded(precision),
+           stream_of(gate_up));
     return terms;
 }
 
-at::Tensor multiply(const Terms& x, const std::vector<at::Tensor>& weights, const at::Tensor& offsets) {
+at::Tensor multiply(const at::Tensor& terms, const std::vector<at::Tensor>& weights, const at::Tensor& offsets) {
+    const std::int64_t rows = terms.size(1), in = terms.size(2), out = weights[0].size(0);
+    const at::Tensor y = at::empty({rows, out}, terms.options().dtype(at::kFloat));
+    if (rows == 0) return y;
     std::vector<std::int64_t> places;
     for (const at::Tensor& weight : weights) places.push_back(reinterpret_cast<std::int64_t>(data<void>(weight)));
-    const at::Tensor pointers = at::tensor(places, at::kLong).to(x.high.device(), /*non_blocking=*/true);
-    const at::Tensor y = at::empty({x.high.size(0), weights[0].size(0)}, x.high.options().dtype(at::kFloat));
-    const auto groups = to_int(static_cast<std::int64_t>(weights.size()));
-    const at::Tensor workspace =
-        at::empty({static_cast<std::int64_t>(grouped_product_workspace(groups))}, x.high.options().dtype(at::kByte));
-    if (y.size(0) == 0) return y;
-    GroupedProduct product{.weights = static_cast<const Bf16* const*>(pointers.data_ptr()),
-                           .offsets = data<const std::int32_t>(offsets),
-                           .y = data<float>(y),
-                           .groups = groups,
-                           .in = to_int(weights[0].size(1)),
-                           .out = to_int(weights[0].size(0))};
-    for (const at::Tensor& term : {x.high, x.low}) {
-        if (!term.defined()) continue;
-        product.x = data<const Bf16>(term);
+    const at::Tensor pointers = at::tensor(places, at::kLong).to(terms.device(), /*non_blocking=*/true);
+    const int groups = to_int(static_cast<std::int64_t>(weights.size()));
+    const at::Tensor workspace = at::empty({static_cast<std::int64_t>(grouped_product_workspace(groups))},
+                                           terms.options().dtype(at::kByte));
+    for (std::int64_t t = 0; t < terms.size(0); ++t) {
+        const GroupedProduct product{.x = data<const Bf16>(terms[t]),
+                                     .weights = static_cast<const Bf16* const*>(pointers.data_ptr()),
+                                     .offsets = data<const std::int32_t>(offsets),
+                                     .y = data<float>(y),
+                                     .groups = groups,
+                                     .in = to_int(in),
+                                     .out = to_int(out),
+                                     .add = t > 0};
         grouped_product(product, workspace.data_ptr(), stream_of(y));
-        product.add = true;
     }
     return y;
 }
 
-at::Tensor feed_forward(std::span<const Mlp> experts, const Terms& x, const at::Tensor& offsets, Precision precision) {
+at::Tensor feed_forward(std::span<const Mlp> experts, const at::Tensor& terms, const at::Tensor& offsets,
+                        Precision precision) {
     std::vector<at::Tensor> gate_up, down;
     for (const Mlp& expert : experts) {
         gate_up.push_back(expert.gate_up);
         down.push_back(expert.down);
     }
-    return multiply(swiglu(multiply(x, gate_up, offsets), precision), down, offsets);
+    return multiply(swiglu(multiply(terms, gate_up, offsets), precision), down, offsets);
 }
 
-at::Tensor one_group(const at::Tensor& x) {
-    return at::tensor({0, to_int(x.size(0))}, at::kInt).to(x.device(), /*non_blocking=*/true);
+at::Tensor one_group(std::int64_t rows, c10::Device device) {
+    return at::tensor({0, to_int(rows)}, at::kInt).to(device, /*non_blocking=*/true);
 }
 
 at::Tensor weigh(const at::Tensor& y, const at::Tensor& slots, const at::Tensor& weights, Precision precision) {

@@ -24,23 +24,23 @@ at::Tensor attend(const at::Tensor& qkv, const Heads& heads, std::int64_t begin,
 /// Whether multiply() can take this matrix [out, in]: bf16, on a device, of sizes that suit it.
 bool can_multiply(const at::Tensor& weight);
 
-/// What meets a matrix: rows in bf16, whose sum the activations nearly are. low is undefined but in `split`.
-struct Terms {
-    at::Tensor high, low;
-};
+// What meets a bf16 matrix: terms [n, N, in] in bf16 whose sum over n the activations are, to the last bit in `split` (n = 3), and
+// to bf16's precision in the others (n = 1). A product of two bf16 numbers is exact in fp32.
+
 /// Rows source[i] of x [N, D] (all in order if undefined) as terms.
-Terms split(const at::Tensor& x, const at::Tensor& source, Precision precision);
-/// silu(gate) * up of gate_up [N, 2F] as terms [N, F].
-Terms swiglu(const at::Tensor& gate_up, Precision precision);
+at::Tensor split(const at::Tensor& x, const at::Tensor& source, Precision precision);
+/// silu(gate) * up of gate_up [N, 2F] as terms [n, N, F].
+at::Tensor swiglu(const at::Tensor& gate_up, Precision precision);
 
-/// Rows offsets[g] to offsets[g + 1] of x [N, in] times weights[g] [out, in] transposed: [N, out] fp32. offsets [groups + 1] int32.
-at::Tensor multiply(const Terms& x, const std::vector<at::Tensor>& weights, const at::Tensor& offsets);
+/// The rows offsets[g] to offsets[g + 1] times weights[g] [out, in] transposed: [N, out] fp32. offsets [groups + 1] int32.
+at::Tensor multiply(const at::Tensor& terms, const std::vector<at::Tensor>& weights, const at::Tensor& offsets);
 
-/// The SwiGLU feed-forwards of several experts, each over its rows: terms [N, D] -> [N, D].
-at::Tensor feed_forward(std::span<const Mlp> experts, const Terms& x, const at::Tensor& offsets, Precision precision);
+/// The SwiGLU feed-forwards of several experts, each over its rows: terms [n, N, D] -> [N, D].
+at::Tensor feed_forward(std::span<const Mlp> experts, const at::Tensor& terms, const at::Tensor& offsets,
+                        Precision precision);
 
-/// Group offsets of rows that all belong to one group.
-at::Tensor one_group(const at::Tensor& x);
+/// Group offsets of `rows` rows that all belong to one group.
+at::Tensor one_group(std::int64_t rows, c10::Device device);
 
 /// w_e E_e(x) to their slots: y [S, D] and slots [S], weights [S] by slot: [S, D] by slot.
 at::Tensor weigh(const at::Tensor& y, const at::Tensor& slots, const at::Tensor& weights, Precision precision);
