@@ -136,7 +136,7 @@ void columns(Table& t, Visit&& visit) {
     visit(ColumnInfo{"weight", "", "routing weight w_e", nullptr, 0, true}, t.weight, t.k);
     visit(ColumnInfo{"contribution_norm", "", "Euclidean norm of c_e = w_e E_e(h)", nullptr, 0, true},
           t.contribution_norm, t.k);
-    visit(ColumnInfo{"gap", "", "selection score of rank k minus rank k+1"}, t.gap, 1);
+    visit(ColumnInfo{"gap", "", "selection score of rank k minus rank k+1; +inf where k = E"}, t.gap, 1);
 }
 
 template <class Table, class Visit>

@@ -41,6 +41,16 @@ po::options_description options_of(const std::string& command) {
     return options;
 }
 
+/// "--key=" with nothing behind it: an empty value, as in a file. Boost's own parser refuses it.
+std::vector<po::option> parse_empty_value(std::vector<std::string>& arguments) {
+    const std::string first = arguments.front();
+    if (first.size() <= 3 || !first.starts_with("--") || first.find('=') != first.size() - 1) return {};
+    arguments.erase(arguments.begin());
+    po::option option(first.substr(2, first.size() - 3), {""});
+    option.original_tokens = {first};
+    return {option};
+}
+
 }  // namespace
 
 const std::string& CommandLine::only_argument(const char* what) const {
@@ -71,8 +81,9 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
                        ~po::command_line_style::allow_short;
     po::variables_map values;
     try {
-        po::store(po::command_line_parser(argc - 1, argv + 1).options(all).positional(positional).style(style).run(),
-                  values);
+        po::command_line_parser parser(argc - 1, argv + 1);
+        parser.options(all).positional(positional).style(style).extra_style_parser(parse_empty_value);
+        po::store(parser.run(), values);
     } catch (const po::error& error) {
         fail(Exit::usage, "{}: {}, see moesweep {} --help", line.command, error.what(), line.command);
     }

@@ -42,6 +42,8 @@ def test_key_that_a_run_needs(inputs, ranks, line, key):
     ("--noise.scal=3", "trace: unrecognised option '--noise.scal=3', see moesweep trace --help"),
     ("--run.device=gpu", "--run.device: expected auto | cpu | cuda, got 'gpu'"),
     ("--run.device=cuda", "run.device: cuda, but this program was built without CUDA (preset cuda)"),
+    ("--run.unit=", "--run.unit: expected a whole number from 1 to 2147483647, got ''"),
+    ("--verify=", "trace: option '--verify' does not take any arguments"),
     ("--run.unit", "trace: the required argument for option '--run.unit' is missing"),
     ("another.ini", "trace: expected one argument, a configuration file, got 2"),
 ])

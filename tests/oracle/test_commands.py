@@ -134,6 +134,17 @@ def test_print_config_prints_what_the_run_stores(checkpoint, facts_file, tmp_pat
     assert settled != printed and (tmp_path / "run" / "config.ini").read_text() == settled
 
 
+def test_an_empty_value_on_the_command_line_is_one_in_a_file(tmp_path):
+    empty = {"model": ["path"], "cases": ["path"], "noise": ["scales"], "stability": ["split_seeds", "thresholds"], "run": ["out"]}
+    sections = {section: "".join(f"{key} =\n" for key in keys) for section, keys in empty.items()}
+    (tmp_path / "empty.ini").write_text("".join(f"[{section}]\n{lines}" for section, lines in sections.items()))
+    (tmp_path / "full.ini").write_text("".join(f"[{section}]\n{lines.replace('=', '= 7')}" for section, lines in sections.items()))
+    emptied = [f"--{section}.{key}=" for section, keys in empty.items() for key in keys]
+    printed = program.call("trace", tmp_path / "empty.ini", "--print-config").stdout
+    assert program.call("trace", tmp_path / "full.ini", "--print-config").stdout != printed
+    assert program.call("trace", tmp_path / "full.ini", *emptied, "--print-config").stdout == printed
+
+
 def test_merge_makes_the_file_again_also_under_another_split(checkpoint, facts_file, tmp_path):
     config, out = config_of(checkpoint("qwen3"), facts_file(FACTS), tmp_path), tmp_path / "run"
     program.call("trace", config)

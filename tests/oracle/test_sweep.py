@@ -147,6 +147,12 @@ def test_routing(run):
         np.testing.assert_allclose(run.sweep["routing/" + column], expected, rtol=0, atol=run.tolerance, err_msg=column)
 
 
+def test_the_meaning_of_a_column_with_infinities_says_so(run):
+    infinite = [name for name, values in run.sweep.columns.items() if values.dtype.kind == "f" and np.isinf(values).any()]
+    assert ("routing/gap" in infinite) == (run.model.config.num_experts_per_tok == run.model.config.num_local_experts)
+    assert [name for name in infinite if "inf" not in run.sweep.attributes[name]["meaning"]] == []
+
+
 def test_rows_are_exactly_the_expected_ones(run):
     rows = list(run.rows())
     assert list(run.sweep["rows/case"]) == [index for index, *_ in rows]
