@@ -36,14 +36,21 @@ class Scratch {
 class Variable {
   public:
     Variable(std::string name, const std::string& value) : name_(std::move(name)) {
+        if (const char* now = std::getenv(name_.c_str())) before_ = now;
         ::setenv(name_.c_str(), value.c_str(), 1);
     }
-    ~Variable() { ::unsetenv(name_.c_str()); }
+    ~Variable() {
+        if (before_)
+            ::setenv(name_.c_str(), before_->c_str(), 1);
+        else
+            ::unsetenv(name_.c_str());
+    }
     Variable(const Variable&) = delete;
     Variable& operator=(const Variable&) = delete;
 
   private:
     std::string name_;
+    std::optional<std::string> before_;
 };
 
 struct Failure {

@@ -151,6 +151,31 @@ TEST_CASE("every kind of value is read, printed and read back") {
     }
 }
 
+TEST_CASE("a leading ~ is the home folder, in every key that is a path and wherever it is set") {
+    const Variable home("HOME", "/home/ada");
+    const Config file = parse_config("[model]\npath = ~/m\n[cases]\npath = ~/a~b/f.json\n[run]\nout = ~", "x.ini");
+    CHECK(file.model.path == "/home/ada/m");
+    CHECK(file.cases.path == "/home/ada/a~b/f.json");
+    CHECK(file.run.out == "/home/ada");
+    CHECK(to_ini(file).find("\nout = /home/ada\n") != std::string::npos);
+    CHECK(to_ini(parse_config(to_ini(file), "again")) == to_ini(file));
+    CHECK(load_config("", {"run.out=~/runs/x"}).run.out == "/home/ada/runs/x");
+    const Variable out("MOESWEEP_RUN_OUT", "~/y");
+    CHECK(load_config("", {}).run.out == "/home/ada/y");
+}
+
+TEST_CASE("a path keeps what may stand in a name") {
+    for (const std::string path : {"a~", "./~/x", "O'Brien/run", "5$", "a#1;2", "cost in $ 3", "Zürich run", "a=b"}) {
+        CHECK(load_config("", {"run.out=" + path}).run.out == path);
+        CHECK(parse_config("[run]\nout = " + path, "x.ini").run.out == path);
+    }
+}
+
+TEST_CASE("a byte order mark in front of a file is skipped") {
+    CHECK(parse_config("\xEF\xBB\xBF[noise]\nscale = 2", "x.ini").noise.scale == 2);
+    CHECK(parse_config("\xEF\xBB\xBF# comment\r\n[noise]\r\nscale = 2\r\n", "x.ini").noise.scale == 2);
+}
+
 TEST_CASE("each word of a choice means what it says") {
     CHECK(load_config("", {"sweep.coalitions=none"}).sweep.coalition_clean == false);
     CHECK(load_config("", {"sweep.coalitions=none"}).sweep.coalition_union == false);

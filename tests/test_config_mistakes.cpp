@@ -10,6 +10,8 @@ using namespace moesweep;
 
 namespace {
 
+const char* const a_path = "a path as it is, without quotes or blanks around it, a comment behind it, $NAME or ~NAME";
+
 Failure failure_of_ini(const std::string& text) {
     return failure_of([&] { parse_config(text, "x.ini"); });
 }
@@ -26,6 +28,7 @@ TEST_CASE("a mistake in a file is named by file, line and key") {
         {"[noise]\nscale = -1", "x.ini:2: noise.scale: expected a number >= 0, got '-1'"},
         {"[noise]\nscale =", "x.ini:2: noise.scale: expected a number >= 0, got ''"},
         {"[noise]\nscale = 3 # x", "x.ini:2: noise.scale: expected a number >= 0, got '3 # x'"},
+        {"[run]\nout = runs/x  # new", fmt::format("x.ini:2: run.out: expected {}, got 'runs/x  # new'", a_path)},
         {"[noise]\nscael = 3", "x.ini:2: noise.scael: unknown key"},
         {"[nois]\nscale = 3", "x.ini:1: [nois]: unknown section"},
         {"scale = 3", "x.ini:1: scale: stands before the first [section]"},
@@ -91,8 +94,21 @@ TEST_CASE("a value of the wrong type or out of range is refused with what was ex
         {"stability.thresholds=32,-1", "numbers such as 1,2,4, or nothing"},
         {"stability.thresholds=2147483648", "numbers such as 1,2,4, or nothing"},
         {"stability.folds=1", "a whole number from 2 to 2147483647"},
-        {"run.out=a\nb", "text without control characters or blanks around it"},
-        {"run.out= a", "text without control characters or blanks around it"},
+        {"run.out=a\nb", a_path},
+        {"run.out= a", a_path},
+        {"run.out=a ", a_path},
+        {"run.out=runs/x   # today's", a_path},
+        {"run.out=runs/x ;today", a_path},
+        {"run.out=\"runs/x\"", a_path},
+        {"run.out='runs/x'", a_path},
+        {"run.out=runs/x\"", a_path},
+        {"run.out=$SCRATCH/runs", a_path},
+        {"run.out=/scratch/${USER}/x", a_path},
+        {"run.out=runs/$(date +%F)", a_path},
+        {"run.out=~someone/runs", a_path},
+        {"run.out=~runs", a_path},
+        {"model.path=\"models/a b\"", a_path},
+        {"cases.path=facts.json # ROME", a_path},
     }));
     const std::string key = text.substr(0, text.find('=')), value = text.substr(text.find('=') + 1);
     const Failure failure = failure_of_override(text);

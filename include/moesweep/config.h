@@ -138,7 +138,8 @@ bool is_identity(std::string_view key);
 /// [section], key = value nor a comment (a line that starts with # or ;). It opens with where the mistake is:
 /// "configs/x.ini:12: noise.scale: ...", "MOESWEEP_NOISE_SCALE: ..." or "--noise.scale: ...". Error(data): no such file.
 /// Variables that start with MOESWEEP_ but name no section (MOESWEEP_BUILD) are ignored.
-/// Relative paths in a file stay relative to the working directory.
+/// Relative paths in a file stay relative to the working directory; ~ and ~/ in front of a path become the home folder. A byte
+/// order mark in front of the file is skipped.
 Config load_config(const std::string& file, const std::vector<std::string>& overrides);
 
 /// Reads an INI text alone, such as the config.ini of a run folder; `name` stands for it in messages.

@@ -42,6 +42,8 @@ class IniReader {
     IniReader(Config& config, const std::string& name) : config_(config), name_(name) {}
 
     void read(std::string_view text) {
+        constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+        if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
         while (!text.empty()) {
             const std::size_t end = std::min(text.find('\n'), text.size());
             line_++;

@@ -91,19 +91,17 @@ Key seed(const char* name, Get get, bool is_id, const char* meaning) {
     return integer(name, get, is_id, -widest_seed, widest_seed, meaning);
 }
 
-/// Free text that an INI line can hold.
+/// A file or folder, or nothing.
 template <class Get>
-Key text(const char* name, Get get, bool is_id, const char* meaning) {
+Key path(const char* name, Get get, const char* meaning) {
     const auto parse = [=](Config& config, const std::string& value) {
-        const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
-        if (std::ranges::any_of(value, is_control)) return false;
-        if (!value.empty() && (value.front() == ' ' || value.back() == ' ')) return false;
-        get(config) = value;
-        return true;
+        const auto whole = parse_path(value);
+        if (whole) get(config) = *whole;
+        return whole.has_value();
     };
     return {name,
-            is_id,
-            "text without control characters or blanks around it",
+            free_to_change,
+            "a path as it is, without quotes or blanks around it, a comment behind it, $NAME or ~NAME",
             meaning,
             [=](const Config& c) { return get(c); },
             parse};
@@ -250,7 +248,7 @@ std::vector<std::int64_t> parse_integers(const std::string& text) {
 
 const std::vector<Key>& keys() {
     static const std::vector<Key> table = {
-        text(KEY(model.path), free_to_change, "folder of a Hugging Face checkpoint; a run needs one"),
+        path(KEY(model.path), "folder of a Hugging Face checkpoint; a run needs one"),
         choice(KEY(model.precision), identity, {"auto", "fp32", "fp64", "split", "fast", "parity"},
                "arithmetic: fp32, fp64, or on bf16 matrices split (as fp32), fast, parity (as transformers); auto: "
                "split on GPUs"),
@@ -260,7 +258,7 @@ const std::vector<Key>& keys() {
                "where a rank keeps its part of the model: resident (in memory), streamed (read layer by layer in each "
                "pass) or auto (resident if run.memory holds it)"),
 
-        text(KEY(cases.path), free_to_change, "facts in CounterFact's JSON (ROME layout); a run needs them"),
+        path(KEY(cases.path), "facts in CounterFact's JSON (ROME layout); a run needs them"),
         seed(KEY(cases.seed), identity, "seed of the record order and of the split, as CPython's random.Random(seed)"),
         integer(KEY(cases.limit), identity, 0, most, "usable cases wanted, 0 = all"),
         number(KEY(cases.clean_margin), identity, -infinity, true,
@@ -321,7 +319,7 @@ const std::vector<Key>& keys() {
 
         expert_ranks(),
 
-        text(KEY(run.out), free_to_change, "the run's folder; a run needs one"),
+        path(KEY(run.out), "the run's folder; a run needs one"),
         integer(KEY(run.unit), identity, 1, most,
                 "cases computed and committed together; changes no number, but names the unit files"),
         choice(KEY(run.device), identity, {"auto", "cpu", "cuda"},
