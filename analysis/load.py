@@ -10,6 +10,7 @@ example.py has more.
 
 import configparser
 import dataclasses
+import os
 import pathlib
 
 import h5py
@@ -95,14 +96,17 @@ class Run:
 
 
 def load(run):
-    """The run in folder `run`. RunError when sweep.h5 or a part of it is missing."""
+    """The run in folder `run`. RunError when sweep.h5 or a part of it is missing, OSError where the system cannot read it. It takes
+    no lock: some cluster file systems have none, and a file under its final name does not change."""
     path = pathlib.Path(run)
     name = path / "sweep.h5"
     if not name.is_file():
         raise RunError(f"{name}: no such file: the run has not been finished and merged")
     try:
-        file = h5py.File(name, "r")
+        file = h5py.File(name, "r", locking=False)
     except OSError as error:
+        if error.errno:  # the system's word; else it is HDF5's
+            raise OSError(error.errno, os.strerror(error.errno), str(name)) from None
         raise RunError(f"{name}: not a readable HDF5 file: {error}") from None
     with file:
         def group(part):

@@ -107,13 +107,14 @@ def make_report(path):
 def main():
     parser = argparse.ArgumentParser(description="Makes RUN/report/index.html from RUN/sweep.h5.")
     parser.add_argument("run", help="a run's folder")
+    run = parser.parse_args().run
     try:
-        print(make_report(parser.parse_args().run))
+        print(make_report(run))
     except RunError as error:
         print(f"report: {error}", file=sys.stderr)
         return 65
     except OSError as error:
-        print(f"report: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"report: {error.filename or run}: {error.strerror or error}", file=sys.stderr)
         return 74
     return 0
 

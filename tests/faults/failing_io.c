@@ -2,9 +2,9 @@
  * where nothing is set it does nothing.
  *
  *   FAILING_IO_BELOW   an absolute folder: calls count that concern a file in it, or the folder itself
- *   FAILING_IO_CALLS   which calls count: "open", "write", "sync", "rename", "close", "mkdir", or several by commas.
- *                      open and close: of files opened for writing; write: also truncation
- *   FAILING_IO_AT      the number of the call that fails, from 1, counted in each process by itself; 0: none
+ *   FAILING_IO_CALLS   which calls count: "open", "write", "sync", "rename", "close", "mkdir", "flock", or several by
+ *                      commas. open and close: of files opened for writing; write: also truncation
+ *   FAILING_IO_AT      the number of the call that fails, from 1, counted in each process by itself; 0: none; "every"
  *   FAILING_IO_ERRNO   with what, as a number
  *   FAILING_IO_SLOW    how many milliseconds each call that counts waits before it begins
  *   FAILING_IO_LOG     a file outside, to which each call that counts adds a line "<process> <call> <path>"
@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -51,7 +52,7 @@ static int fails(const char* call, const char* path) {
     note(call, path);
     if (slow) usleep(1000 * atoi(slow));
     if (!at || !error) return 0;
-    if (__atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST) != atoi(at)) return 0;
+    if (__atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST) != atoi(at) && strcmp(at, "every") != 0) return 0;
     errno = atoi(error);
     return 1;
 }
@@ -72,12 +73,13 @@ static int is_for_writing(int flags) {
     return (flags & O_ACCMODE) != O_RDONLY || (flags & O_CREAT);
 }
 
-/* Of a descriptor that is open for writing or, for sync, of any. */
+/* Of a descriptor that is open for writing or, for sync and flock, of any. */
 static int fails_open(const char* call, int file) {
     const int saved = errno, flags = fcntl(file, F_GETFL);
     char link[64], path[PATH_MAX];
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
-    const ssize_t n = flags < 0 || (!is_for_writing(flags) && strcmp(call, "sync") != 0) ? -1 : readlink(link, path, sizeof path - 1);
+    const int of_any = strcmp(call, "sync") == 0 || strcmp(call, "flock") == 0;
+    const ssize_t n = flags < 0 || !(of_any || is_for_writing(flags)) ? -1 : readlink(link, path, sizeof path - 1);
     errno = saved;
     if (n < 0) return 0;
     path[n] = '\0';
@@ -133,6 +135,9 @@ int fsync(int file) {
 }
 int fdatasync(int file) {
     return fails_open("sync", file) ? -1 : REAL(fdatasync)(file);
+}
+int flock(int file, int operation) {
+    return fails_open("flock", file) ? -1 : REAL(flock)(file, operation);
 }
 int rename(const char* from, const char* to) {
     return fails_at("rename", AT_FDCWD, to) ? -1 : REAL(rename)(from, to);

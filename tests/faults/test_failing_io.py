@@ -6,6 +6,9 @@ import os
 import re
 import shutil
 import socket
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -148,3 +151,52 @@ def test_some_calls_at_two_ranks(whole):
             assert folder_checks.problems(folder / name, finished=True) == [], number
         goes_on(folder, name)
     assert met > 6
+
+
+# --- file systems without locks ---
+
+
+README_LINES = re.search(r"```python\n(import h5py.*?)```", (tiny.ROOT / "README.md").read_text(), re.DOTALL)[1]
+LOAD_LINES = "import sys; sys.path.insert(0, sys.argv[1]); from load import load; print(len(load('runs/demo').rows))"
+
+
+def no_flock(folder, error):
+    """As on NFS without its lock daemon, or Lustre mounted without flock: whoever asks for a lock hears this error."""
+    return tiny.watched_disk(folder, "flock", at="every", errno=error)
+
+
+@pytest.mark.parametrize("error", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, 524], ids=["ENOLCK", "ENOSYS", "EOPNOTSUPP", "ENOTSUPP"])
+def test_without_locks_everything_is_written_and_read(whole, tmp_path, error):
+    folder, _ = whole
+    tiny.Tiny(tmp_path).write()
+    for arguments, ranks in ((("trace", "trace.ini", *SMALL, "--run.out=runs/demo"), 2), (("merge", "runs/demo"), 1), (("report", "runs/demo"), 1)):
+        done = run(tmp_path, *arguments, ranks=ranks, environment=no_flock(tmp_path, error))
+        assert (done.returncode, done.stderr) == (0, ""), arguments
+    assert folder_checks.different(tmp_path / "runs/demo/sweep.h5", folder / "whole/sweep.h5") == []
+    for lines in (README_LINES, LOAD_LINES):
+        done = subprocess.run([sys.executable, "-c", lines, tiny.ROOT / "analysis"], cwd=tmp_path, capture_output=True, text=True,
+                              env=os.environ | no_flock(tmp_path, error))
+        assert done.returncode == 0 and done.stdout, done.stderr
+
+
+def test_what_the_system_refuses_is_no_fault_of_the_data(whole, tmp_path):
+    """HDF5 locks all the same where the environment says so; then the lock's failure is what report names."""
+    folder, _ = whole
+    shutil.copytree(folder / "whole", tmp_path / "run")
+    environment = no_flock(tmp_path, errno.ENOLCK) | {"HDF5_USE_FILE_LOCKING": "TRUE"}
+    done = run(tmp_path, "report", "run", environment=environment)
+    assert (done.returncode, done.stderr) == (74, "report: run/sweep.h5: No locks available\n")
+    assert run(tmp_path, "merge", "run", environment=environment).returncode == 0  # which takes none in HDF5
+
+
+def test_a_second_run_is_kept_out_without_locks(whole, tmp_path):
+    """The lock's entry tells, as long as it is fresh."""
+    folder, _ = whole
+    shutil.copytree(folder / "whole", tmp_path / "run")
+    (tmp_path / "run" / "lock").write_text("attempt = 0123456789abcdef\nhost = other\nmachine = another\nprocess = 1\n"
+                                           "started = 2026-01-01T00:00:00Z\n")
+    line = message(run(tmp_path, "merge", "run", environment=no_flock(tmp_path, errno.ENOLCK)), 69)
+    assert "another run holds this folder: attempt 0123456789abcdef, host other" in line
+    old = time.time() - 60
+    os.utime(tmp_path / "run" / "lock", (old, old))
+    assert run(tmp_path, "merge", "run", environment=no_flock(tmp_path, errno.ENOLCK)).returncode == 0
