@@ -67,7 +67,8 @@ int run_program(int argc, const char* const* argv) {
         expect_output_written();
         return static_cast<int>(code);
     } catch (const SharedError& error) {  // every rank is here
-        return comm->root() ? say(error.what(), error.code()) : static_cast<int>(error.code());
+        const bool first = comm ? comm->root() : Comm::is_first_task();
+        return first ? say(error.what(), error.code()) : static_cast<int>(error.code());
     } catch (const Error& error) {
         return say_alone(error.what(), error.code(), comm);
     } catch (const std::system_error& error) {  // of a stream or the file system

@@ -44,8 +44,11 @@ class RowExchange {
 
 class Comm {
   public:
-    /// Starts MPI; one such Comm lives at a time, outlives its parts, and its destructor ends MPI.
+    /// Starts MPI; one such Comm lives at a time, outlives its parts, and its destructor ends MPI. SharedError(usage) in a task
+    /// of several that srun started without PMI.
     Comm();
+    /// Whether this is the first task of its Slurm step, or in none: who speaks where there is no Comm.
+    static bool is_first_task();
     ~Comm();
     Comm(Comm&&) noexcept;
     /// One rank without MPI.

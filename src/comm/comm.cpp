@@ -31,18 +31,42 @@ std::string broadcast_from(MPI_Comm comm, int root, const std::string& text, int
     return out;
 }
 
-/// Whether mpirun or a scheduler started this process: each leaves one of these in the environment of a rank.
-bool has_launcher() {
-    constexpr const char* left[] = {"PMIX_NAMESPACE", "PMI_RANK", "PMI_FD", "SLURM_STEP_ID"};
-    return std::ranges::any_of(left, [](const char* name) { return std::getenv(name) != nullptr; });
+/// A variable of the environment as a number; 0 where there is none.
+int number_in_environment(const char* name) {
+    const char* text = std::getenv(name);
+    return text ? std::atoi(text) : 0;
 }
 
-/// What Open MPI 4 does for a process without mpirun, and must not: start a daemon, which outlives a killed process and then
-/// takes all memory it can get; without the daemon, keep a temporary folder that is one for all such processes of a user, where
-/// one that ends takes it away from another that starts.
-void stand_alone() {
+bool has_variable(std::string_view prefix) {
+    for (char** entry = environ; *entry; ++entry)
+        if (std::string_view(*entry).starts_with(prefix)) return true;
+    return false;
+}
+
+/// A server of PMIx knows the others: mpirun's, or that of srun --mpi=pmix. Other names of PMIx may be left over.
+bool has_pmix() {
+    return has_variable("PMIX_SERVER_URI");
+}
+
+bool has_mpirun() {
+    const char* name = std::getenv("PMIX_NAMESPACE");
+    return has_pmix() && !(name && std::string_view(name).starts_with("slurm."));
+}
+
+/// Reads in the environment who started this process, and settles what Open MPI 4 would make of it.
+void prepare_start() {
+    // Never a daemon for a process alone: it outlives one that is killed, and then takes all memory it can get.
     ::setenv("OMPI_MCA_ess_singleton_isolated", "1", /*overwrite=*/0);
-    if (!has_launcher()) ::setenv("OMPI_MCA_orte_create_session_dirs", "0", /*overwrite=*/0);
+    const int tasks = number_in_environment("SLURM_STEP_NUM_TASKS");  // started together by srun; 0: by another
+    if (has_mpirun() || (tasks > 1 && has_pmix()) || (tasks != 1 && has_variable("PMI_"))) return;
+    if (tasks > 1)
+        throw SharedError(Exit::usage, fmt::format("srun started {} tasks without PMI, by which they would find each "
+                                                   "other: use srun --mpi=pmix, or mpirun in place of srun",
+                                                   tasks));
+    // It stands alone, be it in a step of one task (srun --pty bash), where Open MPI would look for PMI. Its temporary
+    // folder is one for all such processes of a user, and one that ends takes it away from another that starts: none.
+    ::unsetenv("SLURM_STEP_ID");
+    ::setenv("OMPI_MCA_orte_create_session_dirs", "0", /*overwrite=*/0);
 }
 
 }  // namespace
@@ -78,7 +102,7 @@ Comm::Comm(Comm&&) noexcept = default;
 Comm::~Comm() = default;
 
 Comm::Comm() {
-    stand_alone();
+    prepare_start();
     // Only this thread speaks MPI; the watchdog's thread says one last word, when nothing else moves any more.
     int provided = 0;
     check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
@@ -234,6 +258,10 @@ std::span<std::byte> Comm::share_memory(std::size_t bytes) const {
     if (root()) std::memset(all, 0, static_cast<std::size_t>(whole));
     barrier();
     return {static_cast<std::byte*>(all), static_cast<std::size_t>(whole)};
+}
+
+bool Comm::is_first_task() {
+    return number_in_environment("SLURM_PROCID") == 0;
 }
 
 const char* Comm::waiting_in() {

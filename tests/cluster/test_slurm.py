@@ -3,6 +3,7 @@ ends with the bits of an uninterrupted run."""
 
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -142,6 +143,28 @@ def test_what_is_missing_is_said_at_once(slurm, tmp_path, arguments, variables, 
     assert slurm.wait_for_end(job) == ("FAILED", 64)
     lines = slurm.log(tmp_path, job).splitlines()
     assert len(lines) == 1 and lines[0].startswith(said)
+
+
+# --- without a job script ---
+
+
+@pytest.mark.parametrize("mpi", ["none", "pmi2", "pmix"])
+def test_one_process_after_the_other_in_an_interactive_step(slurm, whole, tmp_path, mpi):
+    """As in srun --pty bash, whatever srun offers by default."""
+    run = beds.Run(tmp_path)
+    shell = ["bash", "-c", '"$0" plan "$@" && "$0" trace "$@"', program.BUILD / "moesweep"]
+    printed = slurm.call("srun", f"--mpi={mpi}", *shell, *run.arguments)
+    assert "1, 1 to a copy of the model" in printed
+    program.assert_same_bits(program.Sweep(run.out / "sweep.h5"), whole)
+
+
+def test_several_tasks_that_cannot_meet(slurm, tmp_path):
+    run = beds.Run(tmp_path)
+    command = ["srun", "--mpi=none", "--ntasks=2", program.BUILD / "moesweep", "trace", *run.arguments]
+    done = subprocess.run([str(word) for word in command], env=slurm.environment, capture_output=True, text=True)
+    ours = [line for line in done.stderr.splitlines() if line.startswith("moesweep: ")]
+    assert done.returncode == 64 and not run.out.exists()
+    assert len(ours) == 1 and "use srun --mpi=pmix, or mpirun in place of srun" in ours[0]
 
 
 # --- arrays ---
