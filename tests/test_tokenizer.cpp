@@ -211,10 +211,11 @@ TEST_CASE("byte-level kind: offsets in characters, also where NFC composes") {
 TEST_CASE("ignore_merges takes a known word whole") {
     Json definition = byte_tokenizer();
     definition["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
-    definition["model"]["vocab"]["bab"] = 9;  // no merge leads there
+    definition["model"]["vocab"]["bab"] = 8;  // no merge leads there
+    definition["added_tokens"][0]["id"] = 9;
     check(make(definition), "bab", {1, 5}, {0, 1}, {1, 3});
     definition["model"]["ignore_merges"] = true;
-    check(make(definition), "bab", {9}, {0}, {3});
+    check(make(definition), "bab", {8}, {0}, {3});
 }
 
 TEST_CASE("long words are encoded in less than quadratic time") {
@@ -308,6 +309,9 @@ TEST_CASE("broken files are named with byte or field") {
     CHECK_THAT(error_after(good, "/post_processor/special_tokens/<s>/ids/0", 50),
                Contains("post_processor: expected a token"));
     CHECK_THAT(error_after(good, "/added_tokens/1/id", 2), Contains("added_tokens.1.id: expected 1, the id of '<s>'"));
+    CHECK_THAT(error_after(good, "/added_tokens/2/id", 10),
+               Contains("added_tokens.2.id: expected 9, which '[L]' gets by its place, found 10"));
+    CHECK_THAT(error_after(good, "/added_tokens/2/id", 8), Contains("added_tokens.2.id: expected 9"));
     CHECK_THAT(error_after(good, "/added_tokens/2/content", ""), Contains("added_tokens.2.content"));
 
     const std::string split = "/pre_tokenizer/pretokenizers/0";

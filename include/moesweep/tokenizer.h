@@ -20,7 +20,7 @@ struct Encoding {
 class Tokenizer {
   public:
     /// Reads MODEL/tokenizer.json. Error(data) names the file and the byte where its JSON is broken, or the field that is
-    /// missing, malformed or of an unsupported kind.
+    /// missing, malformed or of an unsupported kind, or says how to make the file of a tokenizer of another kind.
     explicit Tokenizer(const std::filesystem::path& model_folder);
     ~Tokenizer();
     Tokenizer(Tokenizer&&) noexcept;
@@ -28,7 +28,7 @@ class Tokenizer {
 
     /// The ids of a UTF-8 text without special tokens around it; a literal "<s>" in it is the token <s>. Ids and spans are
     /// those of the `tokenizers` package's encode(text, add_special_tokens=False). Error(data) if the text is not valid
-    /// UTF-8 or has a character without a token in a vocabulary without an unknown token.
+    /// UTF-8, has a character without a token in a vocabulary without an unknown token, or holds a token of note().
     Encoding encode(std::string_view text) const;
 
     /// The id that stands for a word following a space: of " X" in byte-level BPE, of "X" where the normaliser prepends
@@ -45,6 +45,10 @@ class Tokenizer {
     /// tokenizer_config.json (bos_token) or config.json (bos_token_id), which are read now; empty if none names one.
     /// Error(data) if they are broken or name no token.
     std::optional<std::int32_t> bos() const;
+
+    /// A line about tokens that tokenizer_config.json or an older file beside it adds, so that transformers knows them, and
+    /// tokenizer.json does not have; empty where there is none.
+    std::string note() const;
 
     /// A token's piece as it stands in the vocabulary. id must be in [0, size()).
     std::string_view piece(std::int32_t id) const;

@@ -2,6 +2,7 @@
 #include <numeric>
 
 #include "commands.h"
+#include "moesweep/tokenizer.h"
 #include "moesweep/weights.h"
 
 namespace moesweep {
@@ -33,6 +34,9 @@ void inspect(const CommandLine& line) {
     std::int64_t parameters = 0;
     for (const auto& [name, view] : checkpoint.stored())
         parameters += std::accumulate(view.shape.begin(), view.shape.end(), std::int64_t{1}, std::multiplies<>());
+    if (std::filesystem::exists(std::filesystem::path(folder) / "tokenizer.json"))
+        if (const std::string note = Tokenizer(folder).note(); !note.empty()) fmt::print("tokens         {}
+", note);
     fmt::print("parameters     {} in {} file(s)\n", parameters, checkpoint.files().size());
     if (!checkpoint.whole())
         fail(Exit::data, "{}: {} of {} tensors are missing or not as expected", folder,

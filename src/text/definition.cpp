@@ -1,6 +1,7 @@
 #include "definition.h"
 
 #include <algorithm>
+#include <unordered_map>
 #include <utility>
 
 #include "field.h"
@@ -68,8 +69,30 @@ Bpe read_model(const Field& model) {
     return bpe;
 }
 
+/// The reference does not ask the file for the id of an added token. It is that of the same piece, else it counts on from
+/// the vocabulary's size: a file with other ids is refused.
+class IdsByPlace {
+  public:
+    explicit IdsByPlace(const Bpe& bpe) : bpe_(bpe), next_(static_cast<std::int32_t>(bpe.vocabulary.size())) {}
+
+    void check(const Field& item, const AddedToken& token) {
+        const auto in_vocabulary = bpe_.find(token.content);
+        const std::int32_t id = in_vocabulary ? *in_vocabulary : known_.try_emplace(token.content, next_).first->second;
+        if (id != token.id)
+            item.at("id").refuse(in_vocabulary ? fmt::format("{}, the id of '{}' in model.vocab", id, token.content)
+                                               : fmt::format("{}, which '{}' gets by its place", id, token.content));
+        next_ = std::max(next_, id + 1);
+    }
+
+  private:
+    const Bpe& bpe_;
+    std::int32_t next_;
+    std::unordered_map<std::string, std::int32_t> known_;  // content -> id
+};
+
 std::vector<AddedToken> read_added_tokens(const Field& list, const Bpe& bpe) {
     std::vector<AddedToken> tokens;
+    IdsByPlace ids(bpe);
     for (const Field& item : list.items()) {
         AddedToken token{.content = item.at("content").string(),
                          .id = item.at("id").id(),
@@ -78,9 +101,7 @@ std::vector<AddedToken> read_added_tokens(const Field& list, const Bpe& bpe) {
                          .rstrip = item.flag("rstrip", false),
                          .normalized = item.flag("normalized", true)};
         if (token.content.empty()) item.at("content").refuse("a non-empty string");
-        const auto in_vocabulary = bpe.find(token.content);
-        if (in_vocabulary && *in_vocabulary != token.id)
-            item.at("id").refuse(fmt::format("{}, the id of '{}' in model.vocab", *in_vocabulary, token.content));
+        ids.check(item, token);
         tokens.push_back(std::move(token));
     }
     return tokens;

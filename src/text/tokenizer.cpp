@@ -5,6 +5,7 @@
 
 #include "definition.h"
 #include "moesweep/error.h"
+#include "other_tokens.h"
 #include "unicode.h"
 
 namespace moesweep {
@@ -16,10 +17,12 @@ struct Tokenizer::Impl {
     AddedTokens verbatim, normalized;  // looked for before and after normalisation
     bool marks_in_front = false;       // a text gets a space or its mark in front: "X" is encoded as if " X"
     std::filesystem::path model_folder;
+    std::vector<OtherToken> others;
     std::vector<std::string_view> pieces;  // by id; views into the definition
 
     Encoding encode(std::string_view text, Marks marks) const;
     std::optional<std::int32_t> single_token(std::string_view text, Marks marks) const;
+    void expect_no_other_token(std::string_view text) const;
     void append(const Piece& piece, Marks marks, Encoding& encoding) const;
     void append_token(std::int32_t id, std::string_view content, Span span, Encoding& encoding) const;
 };
@@ -31,6 +34,24 @@ bool puts_marks_in_front(const Definition& definition) {
     const auto prefixes = [](const auto& step) { return std::holds_alternative<PrefixMark>(step); };
     return std::any_of(definition.normalizer.begin(), definition.normalizer.end(), prepends) ||
            std::any_of(definition.pre_tokenizer.begin(), definition.pre_tokenizer.end(), prefixes);
+}
+
+/// What makes a tokenizer.json of whatever else a folder has.
+std::string save_anew(const std::filesystem::path& folder) {
+    return fmt::format(
+        "make the file anew by python -c \"from transformers import AutoTokenizer as T; "
+        "T.from_pretrained('{0}').save_pretrained('{0}')\"",
+        folder.string());
+}
+
+/// Error(data) that says how to get one where the folder has another kind of tokenizer alone.
+void expect_tokenizer_json(const std::filesystem::path& folder) {
+    using std::filesystem::exists;
+    const auto path = folder / "tokenizer.json";
+    if (exists(symlink_status(path))) return;
+    for (const char* other : {"tokenizer.model", "vocab.json", "tekken.json"})
+        if (exists(folder / other))
+            fail(Exit::data, "{}: no such file, only {}: {}", path.string(), other, save_anew(folder));
 }
 
 /// Error(data) where two pieces share an id.
@@ -83,7 +104,15 @@ void Tokenizer::Impl::append(const Piece& piece, Marks marks, Encoding& encoding
             append_token(token.id, pieces[token.id], word.span(token.begin, token.end), encoding);
 }
 
+void Tokenizer::Impl::expect_no_other_token(std::string_view text) const {
+    for (const OtherToken& token : others)
+        if (text.find(token.content) != text.npos)
+            fail(Exit::data, "{}: lacks the token '{}' that {} adds, and the text '{}' holds it: {}", definition.file,
+                 token.content, token.file, text, save_anew(model_folder));
+}
+
 Encoding Tokenizer::Impl::encode(std::string_view text, Marks marks) const {
+    expect_no_other_token(text);
     Encoding encoding;
     for (Piece& piece : verbatim.split(from_utf8(text))) {
         if (piece.id) {
@@ -103,9 +132,11 @@ std::optional<std::int32_t> Tokenizer::Impl::single_token(std::string_view text,
 }
 
 Tokenizer::Tokenizer(const std::filesystem::path& model_folder) : impl_(std::make_unique<Impl>()) {
+    expect_tokenizer_json(model_folder);
     impl_->definition = read_definition(model_folder / "tokenizer.json");
     const Definition& definition = impl_->definition;
     impl_->model_folder = model_folder;
+    impl_->others = read_other_tokens(model_folder, definition);
     impl_->marks_in_front = puts_marks_in_front(definition);
     impl_->pieces = pieces_by_id(definition);
     for (AddedToken token : definition.added) {
@@ -150,6 +181,13 @@ std::optional<std::int32_t> Tokenizer::default_bos() const {
 std::optional<std::int32_t> Tokenizer::bos() const {
     const auto& prefix = impl_->definition.post_processor.prefix;
     return prefix.size() == 1 ? std::optional(prefix.front()) : read_bos(impl_->model_folder, impl_->definition);
+}
+
+std::string Tokenizer::note() const {
+    const auto& others = impl_->others;
+    if (others.empty()) return "";
+    return fmt::format("{} of {} {} not in tokenizer.json, e.g. '{}': a text that holds one is refused", others.size(),
+                       others[0].file, others.size() == 1 ? "is" : "are", others[0].content);
 }
 
 std::string_view Tokenizer::piece(std::int32_t id) const {

@@ -6,11 +6,17 @@ import itertools
 import json
 import os
 import random
+import re
+import shlex
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer
+
+import program
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = Path(os.environ.get("MOESWEEP_BUILD", ROOT / "build" / "cpu")) / "encode_lines"
@@ -217,3 +223,79 @@ def test_small_tokenizer(name, tmp_path):
     draw = random.Random(1)
     texts = ["".join(draw.choice(SNIPPETS) for _ in range(draw.randint(0, 10))) for _ in range(1500)]
     assert_equal_encodings(tmp_path, texts + random_texts(2, 300))
+
+
+# --- tokens and tokenizers in other files ---
+
+
+def transformers_tokenizer(folder):
+    from transformers import AutoTokenizer  # it takes seconds
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def token(content):
+    return {"content": content, "special": False, "lstrip": False, "rstrip": False, "single_word": False, "normalized": False}
+
+
+THINK = {"410": token("<think>")}
+OTHER_FILES = {
+    "decoder": {"tokenizer_config.json": {"added_tokens_decoder": THINK}},
+    "special": {"tokenizer_config.json": {"pad_token": "<pad>", "bos_token": "<|endoftext|>", "image_token": "<think>"}},
+    "lists": {"tokenizer_config.json": {"additional_special_tokens": ["<think>"], "bos_token": None}},
+    "names": {"tokenizer_config.json": {"extra_special_tokens": {"thought": "<think>"}}},
+    "a piece": {"tokenizer_config.json": {"pad_token": "Rome", "add_bos_token": False}},
+    "old": {"added_tokens.json": {"<think>": 411}, "special_tokens_map.json": {"pad_token": "<pad>"}},
+    "old beside new": {"added_tokens.json": {"<think>": 411}, "special_tokens_map.json": {"pad_token": "<pad>"},
+                       "tokenizer_config.json": {"added_tokens_decoder": {"0": token("<|endoftext|>")}}},
+    "none": {"tokenizer_config.json": {"added_tokens_decoder": {"0": token("<|endoftext|>")}, "eos_token": "<|endoftext|>"}},
+}
+
+
+@pytest.mark.parametrize("name", OTHER_FILES)
+def test_tokens_that_transformers_takes_from_other_files(checkpoint, tmp_path, name):
+    folder = shutil.copytree(checkpoint("qwen3"), tmp_path / "model")
+    for file, content in OTHER_FILES[name].items():
+        (folder / file).write_text(json.dumps(content))
+    reference = transformers_tokenizer(folder)
+    added = set(reference.added_tokens_encoder) - {"<|endoftext|>"}
+    told = re.search(r"^tokens +(\d+) of \S+ (?:is|are) not in tokenizer.json, e.g. '(.*)'", program.call("inspect", folder).stdout, re.MULTILINE)
+    assert (int(told[1]), told[2] in added) == (len(added), True) if added else told is None
+    for text in ("France <think> is", "<pad> of", "in Rome", "<|endoftext|> x"):
+        done = subprocess.run([program.BUILD / "moesweep", "tokenize", folder, text], capture_output=True, text=True)
+        if any(content in text for content in added):
+            assert done.returncode == 65 and "tokenizer.json: lacks the token" in done.stderr
+        else:
+            assert [int(i) for i in done.stdout.split()] == reference(text, add_special_tokens=False).input_ids, text
+
+
+def test_the_way_out_for_another_kind_of_tokenizer(checkpoint, tmp_path):
+    """The command that the message gives makes the file, and the ids are transformers'."""
+    folder = shutil.copytree(checkpoint("qwen3"), tmp_path / "model")
+    model = json.loads((folder / "tokenizer.json").read_text())["model"]
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"]))
+    (folder / "merges.txt").write_text("".join(" ".join(pair) + "\n" for pair in model["merges"]))
+    refused = subprocess.run([program.BUILD / "moesweep", "tokenize", folder, "x"], capture_output=True, text=True)
+    command = shlex.split(refused.stderr.split("make the file anew by ")[1])
+    subprocess.run([sys.executable, *command[1:]], check=True, capture_output=True)
+    reference = transformers_tokenizer(folder)
+    for text in ("France is in Europe", "São Zürich's <|endoftext|> Ford", " lead  two"):
+        assert [int(i) for i in program.call("tokenize", folder, text).stdout.split()] == reference(text, add_special_tokens=False).input_ids
+
+
+@pytest.mark.parametrize("ids", [[400, 401], [400, 402], [410, 411], [401, 400], [5, 6], [0, 1]], ids=str)
+def test_ids_of_added_tokens_are_those_that_the_reference_gives_or_refused(checkpoint, tmp_path, ids):
+    """It counts on from the vocabulary's 400 pieces and does not ask the file."""
+    folder = shutil.copytree(checkpoint("qwen3"), tmp_path / "model")
+    definition = json.loads((folder / "tokenizer.json").read_text())
+    definition["added_tokens"] += [token(content) | {"id": i} for content, i in zip(("<think>", "<pad>"), ids)]
+    (folder / "tokenizer.json").write_text(json.dumps(definition))
+    reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    assert [reference.token_to_id(content) for content in ("<think>", "<pad>")] == [400, 401]
+    if ids == [400, 401]:
+        assert_equal_encodings(folder, ["a <think> b", "<pad><think>"])
+    else:
+        wrong = next(place for place in range(2) if ids[place] != 400 + place)
+        done = subprocess.run([program.BUILD / "moesweep", "tokenize", folder, "x"], capture_output=True, text=True)
+        assert done.returncode == 65
+        assert f"tokenizer.json: added_tokens.{wrong + 1}.id: expected {400 + wrong}, which " in done.stderr
