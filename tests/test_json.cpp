@@ -67,14 +67,43 @@ TEST_CASE("a broken document is refused at the byte that the library names") {
         try {
             const Json none = Json::parse(text);
         } catch (const Json::parse_error& broken) {
-            REQUIRE(refusal_of(text) == fmt::format("file: byte {}: not valid JSON", broken.byte));
+            const std::string expected = fmt::format("file: byte {}: not valid JSON", broken.byte);
+            const std::string refusal = refusal_of(text);
+            REQUIRE(refusal.substr(0, expected.size()) == expected);
+            const std::string_view why = std::string_view(refusal).substr(expected.size());
+            REQUIRE((why.empty() || why.starts_with(": line 1: ")));
         } catch (const Json::out_of_range&) {
             REQUIRE(refusal_of(text) == "file: holds a number beyond the range of double");
         }
     }
     CHECK(refused > 100);
-    CHECK(refusal_of("") == "file: byte 1: not valid JSON");
+    CHECK(refusal_of("") == "file: byte 1: not valid JSON: line 1: the file is empty");
     CHECK(refusal_of("{} 1") == "file: byte 4: not valid JSON");
+}
+
+TEST_CASE("what other readers take or other writers write is named, with its line") {
+    const auto [text, why] = GENERATE(table<std::string, std::string>({
+        {"{\"a\": 1,\n\"b\": [0.0, Infinity]}", "byte 21: not valid JSON: line 2: Infinity is no number in JSON"},
+        {"{\"a\": -Infinity}", "byte 8: not valid JSON: line 1: -Infinity is no number in JSON"},
+        {"{\n\n\"a\":\nNaN}", "byte 9: not valid JSON: line 4: NaN is no number in JSON"},
+        {"// exported\n{}", "byte 1: not valid JSON: line 1: JSON has no comments"},
+        {"{\"a\": 1, # so\n\"b\": 2}", "byte 10: not valid JSON: line 1: JSON has no comments"},
+        {"{\"a\": 1 /* so */}", "byte 9: not valid JSON: line 1: JSON has no comments"},
+        {"{\"a\": 1,\n}", "byte 10: not valid JSON: line 2: a comma behind the last element"},
+        {"[1, 2, ]", "byte 8: not valid JSON: line 1: a comma behind the last element"},
+        {"{'a': 1}", "byte 2: not valid JSON: line 1: written as Python prints it, not as JSON"},
+        {"{\"a\": True}", "byte 7: not valid JSON: line 1: written as Python prints it, not as JSON"},
+        {"{\"a\": 1}\n{\"a\": 2}\n",
+         "byte 10: not valid JSON: line 2: a second value behind the first; of JSON lines `jq -s .` makes one array"},
+        {"{\"a\": 1}}", "byte 9: not valid JSON"},
+        {"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4\n",
+         "a Git LFS pointer, not the file itself: `git lfs pull` fetches that"},
+        {"\n <!DOCTYPE html><html></html>", "an HTML page, as a failed download leaves it: download the file again"},
+        {"\x1f\x8b\x08", "compressed by gzip: unpack it"},
+        {"\xff\xfe{", "text in UTF-16: save it in UTF-8"},
+    }));
+    INFO(text);
+    CHECK(refusal_of(text) == "file: " + why);
 }
 
 TEST_CASE("what the library would take is refused: a repeated key, a number beyond double, bottomless nesting") {

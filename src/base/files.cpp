@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "moesweep/error.h"
+#include "moesweep/file_signs.h"
 #include "moesweep/kill_point.h"
 
 namespace moesweep {
@@ -56,7 +57,7 @@ File open_file(const fs::path& path, int flags) {
 File open_to_read(const fs::path& path) {
     File file = open_file(path, O_RDONLY);
     if (file.get() >= 0) return file;
-    if (errno == ENOENT || errno == ENOTDIR) fail(Exit::data, "{}: no such file", path.string());
+    if (errno == ENOENT || errno == ENOTDIR) fail(Exit::data, "{}: no such file{}", path.string(), why_missing(path));
     fail_system(path, "cannot be opened");
 }
 

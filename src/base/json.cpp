@@ -1,15 +1,50 @@
 #include "moesweep/json.h"
 
+#include <algorithm>
 #include <vector>
+
+#include "moesweep/file_signs.h"
 
 namespace moesweep {
 namespace {
+
+/// Where the parser stopped, and what it met there.
+struct Place {
+    std::string_view text;
+    std::size_t at;  // of the byte that it could not take; the text's size at its end
+
+    std::string_view rest() const { return text.substr(at); }
+    auto line() const { return 1 + std::ranges::count(text.substr(0, at), '\n'); }
+    /// The last character before it that is no blank.
+    char before() const {
+        const std::size_t last = text.substr(0, at).find_last_not_of(" \t\r\n");
+        return last == text.npos ? '\0' : text[last];
+    }
+    bool begins(std::initializer_list<std::string_view> words) const {
+        return std::ranges::any_of(words, [&](std::string_view word) { return rest().starts_with(word); });
+    }
+};
+
+/// What many readers of JSON take, or many writers write, though it is none; empty where it is nothing of that.
+std::string habit_at(const Place& place, bool behind_a_value) {
+    if (place.text.empty()) return "the file is empty";
+    if (behind_a_value && place.begins({"{", "["}))
+        return "a second value behind the first; of JSON lines `jq -s .` makes one array";
+    if (place.begins({"NaN", "Infinity"})) {
+        const std::string_view word = place.rest().substr(0, place.begins({"NaN"}) ? 3 : 8);
+        return fmt::format("{}{} is no number in JSON", place.before() == '-' ? "-" : "", word);
+    }
+    if (place.begins({"//", "/*", "#"})) return "JSON has no comments";
+    if (place.begins({"}", "]"}) && place.before() == ',') return "a comma behind the last element";
+    if (place.begins({"'", "True", "False", "None"})) return "written as Python prints it, not as JSON";
+    return "";
+}
 
 /// Builds the document from the parser's events. Json::parse with a callback would do the same, but it walks over all
 /// elder siblings whenever an object ends: quadratic in the tensors of a checkpoint or the records of a facts file.
 class Builder final : public nlohmann::json_sax<Json> {
   public:
-    explicit Builder(const std::string& name) : name_(name) {}
+    Builder(std::string_view text, const std::string& name) : text_(text), name_(name) {}
     Json take() { return std::move(root_); }
 
     bool null() override { return add(nullptr); }
@@ -35,7 +70,11 @@ class Builder final : public nlohmann::json_sax<Json> {
     bool parse_error(std::size_t byte, const std::string&, const Json::exception& error) override {
         if (dynamic_cast<const Json::out_of_range*>(&error))
             fail(Exit::data, "{}: holds a number beyond the range of double", name_);
-        fail(Exit::data, "{}: byte {}: not valid JSON", name_, byte);
+        if (const std::string kind = what_it_is(text_); !kind.empty()) fail(Exit::data, "{}: {}", name_, kind);
+        const Place place{text_, std::min(byte - 1, text_.size())};
+        const std::string why = habit_at(place, open_.empty() && root_.is_structured());
+        fail(Exit::data, "{}: byte {}: not valid JSON{}", name_, byte,
+             why.empty() ? "" : fmt::format(": line {}: {}", place.line(), why));
     }
 
   private:
@@ -58,6 +97,7 @@ class Builder final : public nlohmann::json_sax<Json> {
         return true;
     }
 
+    std::string_view text_;
     const std::string& name_;
     Json root_;
     Json* place_ = &root_;
@@ -67,7 +107,7 @@ class Builder final : public nlohmann::json_sax<Json> {
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& name) {
-    Builder builder(name);
+    Builder builder(text, name);
     Json::sax_parse(text, &builder);
     return builder.take();
 }

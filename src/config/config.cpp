@@ -10,6 +10,7 @@
 
 #include "keys.h"
 #include "moesweep/error.h"
+#include "moesweep/file_signs.h"
 #include "moesweep/files.h"
 
 namespace moesweep {
@@ -136,6 +137,7 @@ bool is_identity(std::string_view name) {
 }
 
 Config parse_config(std::string_view text, const std::string& name) {
+    if (const std::string kind = what_it_is(text); !kind.empty()) fail(Exit::usage, "{}: {}", name, kind);
     Config config;
     IniReader(config, name).read(text);
     return config;

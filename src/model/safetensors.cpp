@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <limits>
 #include <map>
 
+#include "moesweep/file_signs.h"
 #include "moesweep/json.h"
 
 namespace moesweep {
@@ -57,21 +59,26 @@ Entry read_entry(const std::string& file, const std::string& name, const Json& j
 /// The header's text; the data begins 8 bytes (the length of the text) behind its end.
 std::string read_header_text(const InputFile& input, const std::string& file) {
     static_assert(std::endian::native == std::endian::little);
+    std::string beginning(std::min<std::uint64_t>(input.size(), telling_bytes), '\0');
+    input.read(0, std::as_writable_bytes(std::span(beginning)));
+    const auto refuse = [&](const std::string& what) {
+        const std::string kind = what_it_is(beginning);
+        fail(Exit::data, "{}: {}", file, kind.empty() ? "header: " + what : kind);
+    };
     std::uint64_t length = 0;
-    if (input.size() < sizeof length) fail(Exit::data, "{}: header: file has only {} bytes", file, input.size());
-    input.read(0, std::as_writable_bytes(std::span(&length, 1)));
-    if (length > max_header_bytes) fail(Exit::data, "{}: header: {} bytes, at most {}", file, length, max_header_bytes);
+    if (input.size() < sizeof length) refuse(fmt::format("file has only {} bytes", input.size()));
+    std::memcpy(&length, beginning.data(), sizeof length);
+    if (length > max_header_bytes) refuse(fmt::format("{} bytes, at most {}", length, max_header_bytes));
     if (length > input.size() - sizeof length)
-        fail(Exit::data, "{}: header: truncated, expected {} bytes, got {}", file, length,
-             input.size() - sizeof length);
+        refuse(fmt::format("truncated, expected {} bytes, got {}", length, input.size() - sizeof length));
     std::string text(length, '\0');
     input.read(sizeof length, std::as_writable_bytes(std::span(text)));
+    if (!text.starts_with('{')) refuse("does not begin with '{'");
     return text;
 }
 
 /// The header's entries in the order of their data, `data` bytes that they must cover without hole or overlap.
 std::vector<Entry> parse_header(const std::string& file, const std::string& text, std::uint64_t data) {
-    if (!text.starts_with('{')) fail(Exit::data, "{}: header: does not begin with '{{'", file);
     std::vector<Entry> entries;
     const Json header = parse_json(text, file + ": header");
     for (const auto& [name, json] : header.items()) {
