@@ -96,6 +96,7 @@ TEST_CASE("what other readers take or other writers write is named, with its lin
         {"{\"a\": 1}\n{\"a\": 2}\n",
          "byte 10: not valid JSON: line 2: a second value behind the first; of JSON lines `jq -s .` makes one array"},
         {"{\"a\": 1}}", "byte 9: not valid JSON"},
+        {"{\"a\":\n[1, ", "byte 11: not valid JSON: line 2: it ends too early"},
         {"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4\n",
          "a Git LFS pointer, not the file itself: `git lfs pull` fetches that"},
         {"\n <!DOCTYPE html><html></html>", "an HTML page, as a failed download leaves it: download the file again"},

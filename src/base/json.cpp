@@ -28,6 +28,7 @@ struct Place {
 /// What many readers of JSON take, or many writers write, though it is none; empty where it is nothing of that.
 std::string habit_at(const Place& place, bool behind_a_value) {
     if (place.text.empty()) return "the file is empty";
+    if (place.rest().empty()) return "it ends too early";
     if (behind_a_value && place.begins({"{", "["}))
         return "a second value behind the first; of JSON lines `jq -s .` makes one array";
     if (place.begins({"NaN", "Infinity"})) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "moesweep/file_signs.h"
 #include "moesweep/files.h"
 
 namespace moesweep {
@@ -28,9 +29,12 @@ hdf5::File open_sealed(const std::filesystem::path& path) {
     const std::string content = read_file(path);
     const std::size_t size = content.size() < seal_size ? 0 : content.size() - seal_size;
     const std::string_view image(content.data(), size), seal = std::string_view(content).substr(size);
-    if (seal != seal_of(image))
-        fail(Exit::data, "{}: damaged: {} bytes that do not end in the SHA-256 of those before it", path.string(),
-             content.size());
+    if (seal != seal_of(image)) {
+        const std::string kind = what_it_is(content);
+        fail(Exit::data, "{}: damaged: {}", path.string(),
+             kind.empty() ? fmt::format("{} bytes that do not end in the SHA-256 of those before it", content.size())
+                          : kind);
+    }
     const auto bytes = std::as_bytes(std::span(image));
     return hdf5::File::open({bytes.begin(), bytes.end()}, path.string());
 }

@@ -40,6 +40,15 @@ def test_something_else_in_the_configurations_place(inputs, content, what):
     refused(inputs.folder, 1, 64, f"trace.ini: {what}")
 
 
+@pytest.mark.parametrize("file", ["cases.h5", "units/000001.h5", "config.ini"])
+def test_a_pointer_in_a_run(inputs, file):
+    """As in a repository of runs."""
+    folder = inputs.write().folder
+    assert run(folder, "trace", "trace.ini").returncode == 0
+    (folder / "run" / file).write_bytes(POINTER)
+    refused(folder, 1, 64 if file == "config.ini" else 65, f"run/{file}: ", "a Git LFS pointer", arguments=("merge", "run"))
+
+
 # --- not there ---
 
 
@@ -96,6 +105,7 @@ def added(text):
     (INDEX, lambda text: repr(json.loads(text)), "byte 2: not valid JSON: line 1: written as Python prints it, not as JSON"),
     ("facts.json", lambda text: "\n".join(json.dumps(record) for record in json.loads(text)),
      "not valid JSON: line 2: a second value behind the first; of JSON lines `jq -s .` makes one array"),
+    ("model/tokenizer.json", lambda text: text[:1000], "byte 1001: not valid JSON: line 1: it ends too early"),
     ("facts.json", lambda text: "", "byte 1: not valid JSON: line 1: the file is empty"),
 ], ids=str)
 def test_nearly_json(inputs, file, change, words):
