@@ -36,7 +36,6 @@ constexpr Sign of_bytes[] = {
     {"GGUF"sv, "a GGUF file, of llama.cpp: a checkpoint must be as transformers saves it"},
     {"PAR1"sv, "a Parquet file: facts must be one JSON array"},
     {"\x93NUMPY"sv, "an array of numpy"},
-    {"\x89HDF\r\n"sv, "an HDF5 file"},
     {"\xff\xfe"sv, "text in UTF-16: save it in UTF-8"},
     {"\xfe\xff"sv, "text in UTF-16: save it in UTF-8"},
 };

@@ -35,8 +35,7 @@ void inspect(const CommandLine& line) {
     for (const auto& [name, view] : checkpoint.stored())
         parameters += std::accumulate(view.shape.begin(), view.shape.end(), std::int64_t{1}, std::multiplies<>());
     if (std::filesystem::exists(std::filesystem::path(folder) / "tokenizer.json"))
-        if (const std::string note = Tokenizer(folder).note(); !note.empty()) fmt::print("tokens         {}
-", note);
+        if (const std::string note = Tokenizer(folder).note(); !note.empty()) fmt::print("tokens         {}\n", note);
     fmt::print("parameters     {} in {} file(s)\n", parameters, checkpoint.files().size());
     if (!checkpoint.whole())
         fail(Exit::data, "{}: {} of {} tensors are missing or not as expected", folder,
