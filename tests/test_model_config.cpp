@@ -142,7 +142,7 @@ TEST_CASE("Variants within a family") {
     config = qwen3_30b;
     for (const char* key : {"head_dim", "num_key_value_heads", "norm_topk_prob", "rope_theta"}) config.erase(key);
     c = read(config);
-    CHECK((c.head_dim == 64 && c.num_key_value_heads == 32 && !c.norm_topk_prob && c.rope_theta == 10000));
+    CHECK((c.head_dim == 64 && c.num_key_value_heads == 4 && !c.norm_topk_prob && c.rope_theta == 10000));
 
     config = mixtral_8x7b;
     config["sliding_window"] = 4096;
@@ -179,6 +179,8 @@ TEST_CASE("What is not supported or cannot be is refused by name") {
     CHECK(refusal_of(glm_4_5, {{"partial_rotary_factor", 0.01}}) ==
           "head_dim: 1 of 128 head dimensions cannot be rotated");
     CHECK(refusal_of(glm_4_5, {{"first_k_dense_replace", 93}}) == "first_k_dense_replace: 93 of 92 layers");
+    CHECK(refusal_of(qwen3_30b, {{"num_local_experts", 64}}) == "num_local_experts: 64, but num_experts is 128");
+    CHECK(refusal_of(qwen3_30b, {{"rms_norm_eps", nullptr}}) == "rms_norm_eps: null, expected a value");
     CHECK(refusal_of(qwen3_30b, {{"hidden_act", "gelu"}}) == "hidden_act: 'gelu' is not supported, expected silu");
     CHECK(refusal_of(qwen3_30b, {{"quantization_config", {{"bits", 4}}}}) ==
           "quantization_config: quantised weights are not supported");

@@ -1,5 +1,6 @@
 // The architecture in one page: a decoder-only MoE transformer as config.json describes it. Field names are Hugging
-// Face's. Each family (src/model/families/) fills in what its config.json says or implies; nothing else asks for the family.
+// Face's. Each family (src/model/families/) has its own defaults, and fills in what its config.json says or implies; nothing
+// else asks for the family.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -57,8 +58,9 @@ struct ModelConfig {
     } names;
 };
 
-/// Reads MODEL/config.json. Error(data) names the field that is missing, out of range, contradicts another, or asks for
-/// something that is not supported (rope scaling, quantised weights, an activation other than silu, an unknown family).
+/// Reads MODEL/config.json. What it leaves out has the value that transformers' class of the family gives it. Error(data)
+/// names the field that is out of range, is null where that is no value, contradicts another, or asks for something that is
+/// not supported (rope scaling, quantised weights, an activation other than silu, an unknown family).
 ModelConfig read_model_config(const std::filesystem::path& model_folder);
 /// The same of its contents; `file` is its name in messages.
 ModelConfig parse_model_config(const Json& json, const std::string& file);
@@ -79,20 +81,33 @@ struct ExpectedTensor {
 };
 std::vector<ExpectedTensor> expected_tensors(const ModelConfig& config);
 
-/// config.json as the families see it: a field under its hub name or its newer one, with one line per mistake.
+/// config.json as the families see it. Each read() leaves `value`, the family's default, as it is where config.json lacks the
+/// field; a field with two names must not have two values. One line per mistake.
 class ConfigReader {
   public:
+    using Names = std::initializer_list<const char*>;
+    static constexpr std::int64_t most_of_any = 1'000'000'000;
+
     ConfigReader(Json json, std::string file) : json_(std::move(json)), file_(std::move(file)) {}
     /// A whole number from 1 to `most`, which stands between a mistake and all of the memory.
-    std::int64_t positive(const std::string& key, std::int64_t most = 1'000'000'000) const;
-    std::int64_t positive_or(const std::string& key, std::int64_t otherwise) const;
+    void read(Names names, std::int64_t& value, std::int64_t most = most_of_any) const;
+    void read(const char* key, std::int64_t& value) const { read(Names{key}, value); }
+    void read(const char* key, double& value) const { value = get_or(key, value); }
+    void read(const char* key, bool& value) const { value = get_or(key, value); }
+    /// The same, where null is a value: 0, "none".
+    void read_optional(const char* key, std::int64_t& value) const;
+    /// rope_theta or partial_rotary_factor: inside rope_parameters (or rope_scaling), else at the top.
+    void read_rope(const char* key, double& value) const;
     template <class T>
     T get_or(const std::string& key, T otherwise) const {
-        return get_field_or<T>(json_, key, file_, otherwise);
+        if (!json_.contains(key)) return otherwise;
+        if (json_.at(key).is_null()) refuse(key, "null, expected a value");
+        return get_field<T>(json_, key, file_);
     }
-    bool has(const std::string& key) const { return json_.contains(key) && !json_.at(key).is_null(); }
-    /// rope_theta and partial_rotary_factor of the hub, or the same inside the newer rope_parameters.
-    double rope(const std::string& key, double otherwise) const;
+    /// The items of a list; none where there is no such field.
+    Json list(const std::string& key) const;
+    /// Neither left out nor null, {} or [].
+    bool has(const std::string& key) const { return json_.contains(key) && !json_.at(key).empty(); }
     template <class... Args>
     [[noreturn]] void refuse(const std::string& key, fmt::format_string<Args...> why, Args&&... args) const {
         fail(Exit::data, "{}: {}: {}", file_, key, fmt::format(why, std::forward<Args>(args)...));

@@ -1,49 +1,87 @@
-#include <functional>
-#include <numeric>
+#include <fmt/ranges.h>
+
+#include <set>
 
 #include "commands.h"
-#include "moesweep/tokenizer.h"
-#include "moesweep/weights.h"
+#include "moesweep/model_config.h"
+#include "moesweep/safetensors.h"
 
 namespace moesweep {
+namespace {
+
+/// Every line of inspect: a name, blanks, a value.
+void say(const char* name, const std::string& value) {
+    fmt::print("{:<14} {}\n", name, value);
+}
+
+std::vector<std::size_t> dense_layers(const ModelConfig& m) {
+    std::vector<std::size_t> layers;
+    for (std::size_t l = 0; l < m.is_moe.size(); ++l)
+        if (!m.is_moe[l]) layers.push_back(l);
+    return layers;
+}
+
+std::string router(const ModelConfig& m) {
+    std::string text = m.router == Router::softmax ? "softmax" : "sigmoid with correction bias";
+    if (m.n_group > 1) text += fmt::format(", best {} of {} groups", m.topk_group, m.n_group);
+    if (m.norm_topk_prob) text += ", weights renormalised";
+    if (m.routed_scaling_factor != 1) text += fmt::format(", scaled by {}", m.routed_scaling_factor);
+    return text;
+}
+
+/// All that the layers are computed by.
+void print_geometry(const ModelConfig& m) {
+    const auto dense = dense_layers(m);
+    say("family", m.model_type);
+    say("layers",
+        fmt::format("{} ({} MoE, {} dense)", m.num_hidden_layers, m.is_moe.size() - dense.size(), dense.size()));
+    if (!dense.empty())
+        say("dense layers", fmt::format("{} of inner size {}", fmt::join(dense, ", "), m.intermediate_size));
+    say("hidden", std::to_string(m.hidden_size));
+    say("norms", fmt::format("eps {}{}", m.rms_norm_eps, m.qk_norm ? ", also of queries and keys" : ""));
+    say("heads", fmt::format("{} query, {} key/value, head size {}, {} rotated", m.num_attention_heads,
+                             m.num_key_value_heads, m.head_dim, m.rotary_dim));
+    say("rotation", fmt::format("theta {}", m.rope_theta));
+    say("biases", fmt::format("{}{}", m.qkv_bias ? "query, key, value" : "none", m.output_bias ? ", output" : ""));
+    if (m.sliding_window > 0) say("window", fmt::format("{} tokens: longer prompts are refused", m.sliding_window));
+    say("experts",
+        fmt::format("{} of inner size {}, top-{}{}", m.num_experts, m.moe_intermediate_size, m.num_experts_per_tok,
+                    m.shared_intermediate_size > 0
+                        ? fmt::format(", shared expert of inner size {}", m.shared_intermediate_size)
+                        : ""));
+    say("router", router(m));
+    say("vocabulary", fmt::format("{}{}", m.vocab_size, m.tie_word_embeddings ? ", embeddings tied" : ""));
+}
+
+}  // namespace
 
 void inspect(const CommandLine& line) {
     const std::string folder = line.only_argument("a model folder");
     const ModelConfig m = read_model_config(folder);
-    const auto moe_layers = std::count(m.is_moe.begin(), m.is_moe.end(), true);
-    fmt::print("family         {}\n", m.model_type);
-    fmt::print("layers         {} ({} MoE, {} dense)\n", m.num_hidden_layers, moe_layers,
-               m.num_hidden_layers - moe_layers);
-    fmt::print("hidden         {}\n", m.hidden_size);
-    fmt::print("heads          {} query, {} key/value, head size {}, {} rotated\n", m.num_attention_heads,
-               m.num_key_value_heads, m.head_dim, m.rotary_dim);
-    fmt::print(
-        "experts        {} of inner size {}, top-{}{}\n", m.num_experts, m.moe_intermediate_size, m.num_experts_per_tok,
-        m.shared_intermediate_size > 0 ? fmt::format(", shared expert of inner size {}", m.shared_intermediate_size)
-                                       : "");
-    fmt::print("router         {}{}\n", m.router == Router::softmax ? "softmax" : "sigmoid with correction bias",
-               m.norm_topk_prob ? ", weights renormalised" : "");
-    fmt::print("vocabulary     {}{}\n", m.vocab_size, m.tie_word_embeddings ? ", embeddings tied" : "");
+    print_geometry(m);
 
-    const std::vector<ExpectedTensor> expected = expected_tensors(m);
-    const Checkpoint checkpoint = Checkpoint::open(folder, expected);
-    for (const auto& problem : checkpoint.problems()) fmt::print("problem        {}\n", problem);
-    for (const auto& note : checkpoint.notes()) fmt::print("note           {}\n", note);
-    for (const auto& [name, view] : checkpoint.unexpected())
-        fmt::print("unexpected     {} {} {}\n", name, view.dtype, shape_text(view.shape));
+    const Checkpoint checkpoint(folder);
+    std::set<std::string> expected;
+    int problems = 0;
+    for (const auto& tensor : expected_tensors(m)) {
+        expected.insert(tensor.name);
+        try {
+            checkpoint.get(tensor.name, tensor.shape);
+        } catch (const Error& error) {
+            ++problems;
+            fmt::print("problem        {}\n", error.what());
+        }
+    }
     std::int64_t parameters = 0;
-    for (const auto& [name, view] : checkpoint.stored())
-        parameters += std::accumulate(view.shape.begin(), view.shape.end(), std::int64_t{1}, std::multiplies<>());
-    if (std::filesystem::exists(std::filesystem::path(folder) / "tokenizer.json"))
-        if (const std::string note = Tokenizer(folder).note(); !note.empty()) fmt::print("tokens         {}\n", note);
+    for (const auto& [name, view] : checkpoint.tensors()) {
+        if (!expected.contains(name)) fmt::print("unexpected     {} {} {}\n", name, view.dtype, shape_text(view.shape));
+        std::int64_t count = 1;
+        for (const auto extent : view.shape) count *= extent;
+        parameters += expected.contains(name) ? count : 0;
+    }
     fmt::print("parameters     {} in {} file(s)\n", parameters, checkpoint.files().size());
-    if (!checkpoint.whole())
-        fail(Exit::data, "{}: {} of {} tensors are missing or not as expected", folder,
-             expected.size() - checkpoint.found(), expected.size());
-
-    const Weights weights(folder, m, Precision::fp32);
-    if (weights.tied_head_differs(0, weights.embedding_blocks()))
-        fmt::print("note           {}\n", weights.tied_head_note());
+    if (problems > 0)
+        fail(Exit::data, "{}: {} of {} tensors are missing or not as expected", folder, problems, expected.size());
 }
 
 }  // namespace moesweep

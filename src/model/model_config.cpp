@@ -8,34 +8,41 @@
 namespace moesweep {
 namespace {
 
-struct Family {
-    const char* model_type;
-    void (*describe)(const ConfigReader&, ModelConfig&);
-};
-constexpr Family families[] = {
-    {"qwen3_moe", describe_qwen3_moe}, {"mixtral", describe_mixtral}, {"glm4_moe", describe_glm4_moe}};
+constexpr const Family* families[] = {&qwen3_moe, &mixtral, &glm4_moe};
 
 /// What every family calls by the same name.
-void describe_common(const ConfigReader& json, ModelConfig& config) {
-    config.vocab_size = json.positive("vocab_size");
-    config.hidden_size = json.positive("hidden_size");
-    config.num_hidden_layers = json.positive("num_hidden_layers", most_layers);
-    config.num_attention_heads = json.positive("num_attention_heads");
-    config.num_key_value_heads = json.positive_or("num_key_value_heads", config.num_attention_heads);
-    if (!json.has("head_dim") && config.hidden_size % config.num_attention_heads != 0)
-        json.refuse("num_attention_heads", "{} does not divide hidden_size {}", config.num_attention_heads,
-                    config.hidden_size);
-    config.head_dim = json.positive_or("head_dim", config.hidden_size / config.num_attention_heads);
+void read_common(const ConfigReader& json, ModelConfig& config) {
+    json.read("vocab_size", config.vocab_size);
+    json.read("hidden_size", config.hidden_size);
+    json.read({"num_hidden_layers"}, config.num_hidden_layers, most_layers);
+    json.read("num_attention_heads", config.num_attention_heads);
+    json.read("num_key_value_heads", config.num_key_value_heads);
+    json.read_optional("head_dim", config.head_dim);
+    if (config.head_dim == 0) {
+        if (config.hidden_size % config.num_attention_heads != 0)
+            json.refuse("num_attention_heads", "{} does not divide hidden_size {}", config.num_attention_heads,
+                        config.hidden_size);
+        config.head_dim = config.hidden_size / config.num_attention_heads;
+    }
     config.rotary_dim = config.head_dim;
-    config.rms_norm_eps = json.get_or("rms_norm_eps", 1e-6);
-    config.tie_word_embeddings = json.get_or("tie_word_embeddings", false);
-    config.rope_theta = json.rope("rope_theta", 10000.0);
-    config.num_experts_per_tok = json.positive("num_experts_per_tok");
+    json.read("rms_norm_eps", config.rms_norm_eps);
+    json.read("tie_word_embeddings", config.tie_word_embeddings);
+    json.read_rope("rope_theta", config.rope_theta);
+    json.read("num_experts_per_tok", config.num_experts_per_tok);
     config.is_moe.assign(static_cast<std::size_t>(config.num_hidden_layers), true);
+}
 
+/// What would make transformers compute something else than the layers here do.
+void refuse_other_models(const ConfigReader& json) {
     const auto act = json.get_or<std::string>("hidden_act", "silu");
-    if (act != "silu") json.refuse("hidden_act", "'{}' is not supported, expected silu", act);
-    if (json.has("quantization_config")) json.refuse("quantization_config", "quantised weights are not supported");
+    if (act != "silu" && act != "swish") json.refuse("hidden_act", "'{}' is not supported, expected silu", act);
+    for (const char* key : {"quantization_config", "compression_config"})
+        if (json.has(key)) json.refuse(key, "quantised weights are not supported");
+    if (!json.get_or("is_causal", true)) json.refuse("is_causal", "attention to later tokens is not supported");
+    if (json.has("per_layer_config")) json.refuse("per_layer_config", "layers that differ are not supported");
+    for (const Json& type : json.list("layer_types"))
+        if (type != "full_attention")
+            json.refuse("layer_types", "{} is not supported, expected \"full_attention\"", type.dump());
 }
 
 void check(const ConfigReader& json, const ModelConfig& config) {
@@ -55,49 +62,74 @@ void check(const ConfigReader& json, const ModelConfig& config) {
 
 }  // namespace
 
-std::int64_t ConfigReader::positive(const std::string& key, std::int64_t most) const {
-    const auto value = get_field<std::int64_t>(json_, key, file_);
-    if (value < 1 || value > most) refuse(key, "expected a whole number from 1 to {}, got {}", most, value);
-    return value;
-}
-
-std::int64_t ConfigReader::positive_or(const std::string& key, std::int64_t otherwise) const {
-    return has(key) ? positive(key) : otherwise;
-}
-
-double ConfigReader::rope(const std::string& key, double otherwise) const {
-    for (const char* place : {"rope_scaling", "rope_parameters"}) {
-        if (!has(place)) continue;
-        const Json& rope = json_.at(place);
-        const std::string where = file_ + ": " + place;
-        if (!rope.is_object()) fail(Exit::data, "{}: not an object", where);
-        const auto type =
-            get_field_or<std::string>(rope, rope.contains("rope_type") ? "rope_type" : "type", where, "default");
-        if (type != "default") fail(Exit::data, "{}: rope_type: rope scaling '{}' is not supported", where, type);
-        if (rope.contains(key)) return get_field<double>(rope, key, where);
+void ConfigReader::read(Names names, std::int64_t& value, std::int64_t most) const {
+    const char* first = nullptr;
+    for (const char* key : names) {
+        if (!json_.contains(key)) continue;
+        const auto found = get_or(key, value);
+        if (found < 1 || found > most) refuse(key, "expected a whole number from 1 to {}, got {}", most, found);
+        if (first && found != value) refuse(key, "{}, but {} is {}", found, first, value);
+        first = key;
+        value = found;
     }
-    return get_or(key, otherwise);
+}
+
+void ConfigReader::read_optional(const char* key, std::int64_t& value) const {
+    if (json_.contains(key) && json_.at(key).is_null())
+        value = 0;
+    else
+        read(key, value);
+}
+
+Json ConfigReader::list(const std::string& key) const {
+    if (!has(key)) return Json::array();
+    if (!json_.at(key).is_array()) refuse(key, "expected a list");
+    return json_.at(key);
+}
+
+void ConfigReader::read_rope(const char* key, double& value) const {
+    const std::string newer = "rope_parameters", older = "rope_scaling", place = has(older) ? older : newer;
+    if (has(older) && has(newer) && json_.at(older) != json_.at(newer))
+        refuse(older, "not the same as {}, expected one of them", newer);
+    read(key, value);
+    if (!has(place)) return;
+
+    const Json& rope = json_.at(place);
+    const std::string where = file_ + ": " + place;
+    if (!rope.is_object()) fail(Exit::data, "{}: not an object", where);
+    for (const char* type_key : {"rope_type", "type"}) {
+        const auto type = rope.contains(type_key) ? get_field<std::string>(rope, type_key, where) : "default";
+        if (type != "default") fail(Exit::data, "{}: {}: rope scaling '{}' is not supported", where, type_key, type);
+    }
+    for (const auto& [name, inner] : rope.items())
+        if (inner.is_object()) fail(Exit::data, "{}: {}: a rotation of its own is not supported", where, name);
+    if (rope.contains(key)) value = get_field<double>(rope, key, where);  // whatever the top says, as in transformers
 }
 
 ModelConfig read_model_config(const std::filesystem::path& model_folder) {
+    if (const auto adapter = model_folder / "adapter_config.json"; std::filesystem::exists(adapter))
+        fail(Exit::data,
+             "{}: a PEFT adapter is not applied; merge it into the weights, or remove this file if they hold it",
+             adapter.string());
     const auto path = model_folder / "config.json";
     return parse_model_config(parse_json(read_file(path), path.string()), path.string());
 }
 
 ModelConfig parse_model_config(const Json& json, const std::string& file) {
     const ConfigReader reader(json, file);
-    ModelConfig config;
-    config.model_type = get_field<std::string>(json, "model_type", file);
-    for (const auto& family : families) {
-        if (config.model_type != family.model_type) continue;
-        describe_common(reader, config);
-        family.describe(reader, config);
+    const auto model_type = get_field<std::string>(json, "model_type", file);
+    std::string known;
+    for (const Family* family : families) {
+        known += (known.empty() ? "" : ", ") + family->defaults.model_type;
+        if (model_type != family->defaults.model_type) continue;
+        ModelConfig config = family->defaults;
+        read_common(reader, config);
+        family->read(reader, config);
+        refuse_other_models(reader);
         check(reader, config);
         return config;
     }
-    std::string known;
-    for (const auto& family : families) known += (known.empty() ? "" : ", ") + std::string(family.model_type);
-    reader.refuse("model_type", "'{}' is not supported, expected one of {}", config.model_type, known);
+    reader.refuse("model_type", "'{}' is not supported, expected one of {}", model_type, known);
 }
 
 std::vector<ExpectedTensor> expected_tensors(const ModelConfig& c) {

@@ -1,4 +1,4 @@
-// The model families. To add one: write describe_<family> in a file of its own here and name it in model_config.cpp.
+// The model families. To add one: describe it in a file of its own here, and name it in model_config.cpp.
 #pragma once
 #include "moesweep/model_config.h"
 
@@ -7,8 +7,10 @@ namespace moesweep {
 /// Far above any model, and few enough for a list of every tensor.
 inline constexpr std::int64_t most_layers = 1'000, most_experts = 10'000, most_experts_of_all_layers = 200'000;
 
-void describe_qwen3_moe(const ConfigReader& json, ModelConfig& config);
-void describe_mixtral(const ConfigReader& json, ModelConfig& config);
-void describe_glm4_moe(const ConfigReader& json, ModelConfig& config);
+struct Family {
+    ModelConfig defaults;  ///< model_type, what transformers' class gives to fields left out, and what no field says
+    void (*read)(const ConfigReader& json, ModelConfig& config);  ///< the fields that not all families have
+};
+extern const Family qwen3_moe, mixtral, glm4_moe;
 
 }  // namespace moesweep

@@ -5,30 +5,13 @@
 #include "families.h"
 
 namespace moesweep {
+namespace {
 
-void describe_glm4_moe(const ConfigReader& json, ModelConfig& config) {
-    config.qkv_bias = json.get_or("attention_bias", false);
-    config.qk_norm = json.get_or("use_qk_norm", false);
-    const double rotated = json.rope("partial_rotary_factor", 0.5);
-    if (!(rotated > 0 && rotated <= 1))
-        json.refuse("partial_rotary_factor", "expected a number in (0, 1], got {}", rotated);
-    config.rotary_dim = static_cast<std::int64_t>(std::floor(static_cast<double>(config.head_dim) * rotated));
-
-    const std::int64_t dense = json.get_or<std::int64_t>("first_k_dense_replace", 1);
-    if (dense < 0 || dense > config.num_hidden_layers)
-        json.refuse("first_k_dense_replace", "{} of {} layers", dense, config.num_hidden_layers);
-    for (std::int64_t layer = 0; layer < dense; ++layer) config.is_moe[static_cast<std::size_t>(layer)] = false;
-    if (dense > 0) config.intermediate_size = json.positive("intermediate_size");
-
-    config.num_experts =
-        json.positive(json.has("n_routed_experts") ? "n_routed_experts" : "num_local_experts", most_experts);
-    config.moe_intermediate_size = json.positive("moe_intermediate_size");
-    config.shared_intermediate_size = config.moe_intermediate_size * json.positive_or("n_shared_experts", 1);
-    config.router = Router::sigmoid;
-    config.norm_topk_prob = json.get_or("norm_topk_prob", true);
-    config.routed_scaling_factor = json.get_or("routed_scaling_factor", 1.0);
-    config.n_group = json.positive_or("n_group", 1);
-    config.topk_group = json.positive_or("topk_group", 1);
+void read_router(const ConfigReader& json, ModelConfig& config) {
+    json.read("norm_topk_prob", config.norm_topk_prob);
+    json.read("routed_scaling_factor", config.routed_scaling_factor);
+    json.read("n_group", config.n_group);
+    json.read("topk_group", config.topk_group);
     if (config.num_experts % config.n_group != 0 || config.num_experts / config.n_group < 2)
         json.refuse("n_group", "{} experts do not fall into {} groups of two or more", config.num_experts,
                     config.n_group);
@@ -38,5 +21,45 @@ void describe_glm4_moe(const ConfigReader& json, ModelConfig& config) {
         json.refuse("num_experts_per_tok", "{} experts do not fit into {} groups of {}", config.num_experts_per_tok,
                     config.topk_group, config.num_experts / config.n_group);
 }
+
+void read(const ConfigReader& json, ModelConfig& config) {
+    json.read("attention_bias", config.qkv_bias);
+    json.read("use_qk_norm", config.qk_norm);
+    double rotated = 0.5;
+    json.read_rope("partial_rotary_factor", rotated);
+    if (!(rotated > 0 && rotated <= 1))
+        json.refuse("partial_rotary_factor", "expected a number in (0, 1], got {}", rotated);
+    config.rotary_dim = static_cast<std::int64_t>(std::floor(static_cast<double>(config.head_dim) * rotated));
+
+    const auto dense = json.get_or<std::int64_t>("first_k_dense_replace", 1);
+    if (dense < 0 || dense > config.num_hidden_layers)
+        json.refuse("first_k_dense_replace", "{} of {} layers", dense, config.num_hidden_layers);
+    for (std::int64_t layer = 0; layer < dense; ++layer) config.is_moe[static_cast<std::size_t>(layer)] = false;
+    json.read("intermediate_size", config.intermediate_size);
+
+    json.read({"n_routed_experts", "num_local_experts"}, config.num_experts, most_experts);
+    json.read("moe_intermediate_size", config.moe_intermediate_size);
+    std::int64_t shared = 1;
+    json.read("n_shared_experts", shared);
+    config.shared_intermediate_size = config.moe_intermediate_size * shared;
+    read_router(json, config);
+}
+
+}  // namespace
+
+const Family glm4_moe = {{.model_type = "glm4_moe",
+                          .vocab_size = 151552,
+                          .hidden_size = 4096,
+                          .num_hidden_layers = 46,
+                          .rms_norm_eps = 1e-5,
+                          .num_attention_heads = 96,
+                          .num_key_value_heads = 8,
+                          .rope_theta = 1e4,
+                          .intermediate_size = 10944,
+                          .moe_intermediate_size = 1408,
+                          .num_experts = 128,
+                          .num_experts_per_tok = 8,
+                          .router = Router::sigmoid},
+                         read};
 
 }  // namespace moesweep

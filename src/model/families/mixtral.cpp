@@ -2,16 +2,31 @@
 #include "families.h"
 
 namespace moesweep {
+namespace {
 
-void describe_mixtral(const ConfigReader& json, ModelConfig& config) {
-    config.sliding_window = json.positive_or("sliding_window", 0);
-    config.num_experts =
-        json.positive(json.has("num_local_experts") ? "num_local_experts" : "num_experts", most_experts);
-    config.moe_intermediate_size = json.positive("intermediate_size");
-    config.names.router = "block_sparse_moe.gate.weight";
-    config.names.gate = "block_sparse_moe.experts.{}.w1.weight";
-    config.names.up = "block_sparse_moe.experts.{}.w3.weight";
-    config.names.down = "block_sparse_moe.experts.{}.w2.weight";
+void read(const ConfigReader& json, ModelConfig& config) {
+    json.read_optional("sliding_window", config.sliding_window);
+    json.read({"num_local_experts", "num_experts"}, config.num_experts, most_experts);
+    json.read("intermediate_size", config.moe_intermediate_size);
 }
+
+}  // namespace
+
+const Family mixtral = {{.model_type = "mixtral",
+                         .vocab_size = 32000,
+                         .hidden_size = 4096,
+                         .num_hidden_layers = 32,
+                         .rms_norm_eps = 1e-5,
+                         .num_attention_heads = 32,
+                         .num_key_value_heads = 8,
+                         .rope_theta = 1e6,
+                         .moe_intermediate_size = 14336,
+                         .num_experts = 8,
+                         .num_experts_per_tok = 2,
+                         .names = {.router = "block_sparse_moe.gate.weight",
+                                   .gate = "block_sparse_moe.experts.{}.w1.weight",
+                                   .up = "block_sparse_moe.experts.{}.w3.weight",
+                                   .down = "block_sparse_moe.experts.{}.w2.weight"}},
+                        read};
 
 }  // namespace moesweep

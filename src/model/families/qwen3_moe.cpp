@@ -2,26 +2,50 @@
 #include "families.h"
 
 namespace moesweep {
+namespace {
 
-void describe_qwen3_moe(const ConfigReader& json, ModelConfig& config) {
-    config.qkv_bias = config.output_bias = json.get_or("attention_bias", false);
-    config.qk_norm = true;
-    if (json.get_or("use_sliding_window", false)) config.sliding_window = json.positive("sliding_window");
-    config.num_experts = json.positive(json.has("num_experts") ? "num_experts" : "num_local_experts", most_experts);
-    config.moe_intermediate_size = json.positive("moe_intermediate_size");
-    config.weights_in_model_dtype = true;
-    config.norm_topk_prob = json.get_or("norm_topk_prob", false);
+void read(const ConfigReader& json, ModelConfig& config) {
+    json.read("attention_bias", config.qkv_bias);
+    config.output_bias = config.qkv_bias;
+    bool use_sliding_window = false;
+    json.read("use_sliding_window", use_sliding_window);
+    if (use_sliding_window) {
+        config.sliding_window = 4096;
+        json.read_optional("sliding_window", config.sliding_window);
+    }
+    json.read({"num_experts", "num_local_experts"}, config.num_experts, most_experts);
+    json.read("moe_intermediate_size", config.moe_intermediate_size);
+    json.read("intermediate_size", config.intermediate_size);
+    json.read("norm_topk_prob", config.norm_topk_prob);
 
-    const std::int64_t step = json.positive_or("decoder_sparse_step", 1);
+    std::int64_t step = 1;
+    json.read("decoder_sparse_step", step);
     for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer)
         config.is_moe[static_cast<std::size_t>(layer)] = (layer + 1) % step == 0;
-    for (const Json& layer : json.get_or("mlp_only_layers", Json::array())) {
+    for (const Json& layer : json.list("mlp_only_layers")) {
         if (!layer.is_number_unsigned() || layer >= config.num_hidden_layers)
             json.refuse("mlp_only_layers", "there is no layer {}", layer.dump());
         config.is_moe[layer.get<std::size_t>()] = false;
     }
-    for (const bool moe : config.is_moe)
-        if (!moe) config.intermediate_size = json.positive("intermediate_size");
 }
+
+}  // namespace
+
+const Family qwen3_moe = {{.model_type = "qwen3_moe",
+                           .vocab_size = 151936,
+                           .hidden_size = 2048,
+                           .num_hidden_layers = 24,
+                           .rms_norm_eps = 1e-6,
+                           .num_attention_heads = 32,
+                           .num_key_value_heads = 4,
+                           .rope_theta = 1e4,
+                           .qk_norm = true,
+                           .intermediate_size = 6144,
+                           .moe_intermediate_size = 768,
+                           .num_experts = 128,
+                           .num_experts_per_tok = 8,
+                           .norm_topk_prob = false,
+                           .weights_in_model_dtype = true},
+                          read};
 
 }  // namespace moesweep
