@@ -21,7 +21,7 @@ const std::map<std::string, Command> commands = {
     {"plan", {"plan CONFIG.ini [--section.key=value ...]", "say what a trace would cost, without running it", true}},
     {"merge", {"merge RUN [--section.key=value ...]", "build RUN/sweep.h5 again from the units of a run", true}},
     {"report", {"report RUN", "draw RUN/report again from RUN/sweep.h5", false}},
-    {"inspect", {"inspect MODEL", "show a checkpoint's geometry, and tensors missing or unexpected", false}},
+    {"inspect", {"inspect MODEL", "show what a checkpoint is, and what a run on it would be refused for", false}},
     {"tokenize", {"tokenize MODEL TEXT...", "print the token ids of each text, a line per text", false}},
 };
 

@@ -31,7 +31,7 @@ void plan(Config config, const Comm& comm);
 void merge(const CommandLine& line);
 /// moesweep report RUN: draws RUN/report anew from RUN/sweep.h5, by analysis/report.py. Returns only by an Error.
 void report(const CommandLine& line);
-/// moesweep inspect MODEL: geometry, and tensors missing or unexpected.
+/// moesweep inspect MODEL: geometry, tensors, tokenizer. Ends with an Error where a run would be refused.
 void inspect(const CommandLine& line);
 /// moesweep tokenize MODEL TEXT...: a line of ids per text.
 void tokenize(const CommandLine& line);

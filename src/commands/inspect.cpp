@@ -1,10 +1,17 @@
 #include <fmt/ranges.h>
 
+#include <cstdio>
+#include <functional>
+#include <map>
+#include <numeric>
+#include <optional>
 #include <set>
 
 #include "commands.h"
 #include "moesweep/model_config.h"
 #include "moesweep/safetensors.h"
+#include "moesweep/tokenizer.h"
+#include "moesweep/weights.h"
 
 namespace moesweep {
 namespace {
@@ -53,35 +60,95 @@ void print_geometry(const ModelConfig& m) {
     say("vocabulary", fmt::format("{}{}", m.vocab_size, m.tie_word_embeddings ? ", embeddings tied" : ""));
 }
 
+/// What a run on the folder would be refused for, a line each; the first is what inspect ends with.
+class Problems {
+  public:
+    template <class Check>
+    void of(Check check) {
+        try {
+            check();
+        } catch (const Error& error) {
+            say("problem", error.what());
+            if (count_++ == 0) first_ = error;
+        }
+    }
+    bool none() const { return count_ == 0; }
+    void fail_if_any() const {
+        if (count_ > 0)
+            fail(first_->code(), "{}{}", first_->what(), count_ > 1 ? fmt::format(" (1 of {} problems)", count_) : "");
+    }
+
+  private:
+    std::optional<Error> first_;
+    std::int64_t count_ = 0;
+};
+
+/// Tensors that no run reads: those of layers beyond the last in one line, each other in its own.
+void print_unexpected(const Checkpoint& checkpoint, const ModelConfig& m, const std::set<std::string>& expected) {
+    std::map<int, std::int64_t> beyond;  // layer -> tensors
+    for (const auto& [name, view] : checkpoint.tensors()) {
+        int layer = -1;
+        if (expected.contains(name)) continue;
+        if (std::sscanf(name.c_str(), "model.layers.%d.", &layer) == 1 && layer >= m.num_hidden_layers)
+            ++beyond[layer];
+        else
+            say("unexpected", fmt::format("{} {} {}", name, view.dtype, shape_text(view.shape)));
+    }
+    for (const auto& [layer, tensors] : beyond)
+        say("left alone",
+            fmt::format("layer {}, beyond the last: {} tensors, as of next-token prediction", layer, tensors));
+}
+
+/// What a run opens beside the configuration: the tensors, by what they are stored as, and the tokenizer.
+void check_tensors(const std::string& folder, const ModelConfig& m, Problems& problems) {
+    const Checkpoint checkpoint(folder);
+    std::set<std::string> expected;
+    std::map<std::string, std::int64_t> stored;  // dtype -> parameters
+    for (const auto& tensor : expected_tensors(m)) {
+        expected.insert(tensor.name);
+        problems.of([&] {
+            const std::string& dtype = checkpoint.get(tensor.name, tensor.shape).dtype;
+            stored[dtype] +=
+                std::accumulate(tensor.shape.begin(), tensor.shape.end(), std::int64_t{1}, std::multiplies());
+        });
+    }
+    print_unexpected(checkpoint, m, expected);
+    std::int64_t parameters = 0;
+    std::string dtypes;
+    for (const auto& [dtype, count] : stored) {
+        parameters += count;
+        dtypes += fmt::format("{}{} {}", dtypes.empty() ? "" : ", ", count, dtype);
+    }
+    say("parameters", fmt::format("{} in {} file(s)", parameters, checkpoint.files().size()));
+    if (!problems.none()) return;
+    say("stored as", dtypes);
+    try {
+        Weights(folder, m, Precision::split);
+    } catch (const Error& error) {
+        say("precisions", fmt::format("fp32 and fp64 alone: {}", error.what()));
+    }
+}
+
+void check_tokenizer(const std::string& folder, const ModelConfig& m) {
+    const Tokenizer tokenizer(folder);
+    const std::int64_t beyond = tokenizer.size() - m.vocab_size;
+    say("tokenizer",
+        fmt::format("{} tokens{}", tokenizer.size(),
+                    beyond > 0
+                        ? fmt::format(", the last {} beyond the vocabulary: prompts with them are refused", beyond)
+                        : ""));
+}
+
 }  // namespace
 
 void inspect(const CommandLine& line) {
     const std::string folder = line.only_argument("a model folder");
     const ModelConfig m = read_model_config(folder);
     print_geometry(m);
-
-    const Checkpoint checkpoint(folder);
-    std::set<std::string> expected;
-    int problems = 0;
-    for (const auto& tensor : expected_tensors(m)) {
-        expected.insert(tensor.name);
-        try {
-            checkpoint.get(tensor.name, tensor.shape);
-        } catch (const Error& error) {
-            ++problems;
-            fmt::print("problem        {}\n", error.what());
-        }
-    }
-    std::int64_t parameters = 0;
-    for (const auto& [name, view] : checkpoint.tensors()) {
-        if (!expected.contains(name)) fmt::print("unexpected     {} {} {}\n", name, view.dtype, shape_text(view.shape));
-        std::int64_t count = 1;
-        for (const auto extent : view.shape) count *= extent;
-        parameters += expected.contains(name) ? count : 0;
-    }
-    fmt::print("parameters     {} in {} file(s)\n", parameters, checkpoint.files().size());
-    if (problems > 0)
-        fail(Exit::data, "{}: {} of {} tensors are missing or not as expected", folder, problems, expected.size());
+    Problems problems;
+    problems.of([&] { check_tensors(folder, m, problems); });
+    problems.of([&] { check_tokenizer(folder, m); });
+    problems.fail_if_any();
 }
 
 }  // namespace moesweep

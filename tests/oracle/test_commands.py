@@ -47,7 +47,8 @@ def test_inspect_counts_what_transformers_counts(checkpoint, name):
     assert found["heads"][0].startswith(f"{c.num_attention_heads} query, {c.num_key_value_heads} key/value")
     assert f"top-{c.num_experts_per_tok}" in found["experts"][0] and found["experts"][0].startswith(f"{c.num_local_experts} of")
     next_token_layer = [n for n in tensor_names(folder) if n.startswith(f"model.layers.{c.num_hidden_layers}.")]
-    assert sorted(line.split()[0] for line in found.get("unexpected", [])) == sorted(next_token_layer)
+    beyond = f"layer {c.num_hidden_layers}, beyond the last: {len(next_token_layer)} tensors, as of next-token prediction"
+    assert "unexpected" not in found and found.get("left alone", []) == [beyond] * bool(next_token_layer)
     assert bool(next_token_layer) == checkpoints.RECIPES[name].next_token_layer
 
 
@@ -65,6 +66,7 @@ def test_inspect_names_what_is_missing(checkpoint, tmp_path):
     problems = fields(done.stdout)["problem"]
     assert len(problems) == 2 + 4 + 1 + 3 * 8  # norms, attention, router, experts of a fifth layer
     assert all("model.layers.4." in line for line in problems)
+    assert done.stderr == f"moesweep: {problems[0]} (1 of {len(problems)} problems)\n"
 
 
 def without_memory(plan):
