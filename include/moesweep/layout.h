@@ -66,6 +66,11 @@ Ranks look_at_ranks(const Config& config, const Comm& world, c10::Device device)
 /// is, the smallest layout is taken.
 Layout choose_layout(const Config& config, const Weights& weights, const Workload& work, const Ranks& ranks);
 
+/// What would let a run fit whose layout does not, each laid out and found to fit: split where the run has more, fewer ranks on
+/// a node or more nodes, with the options that go along, and more memory. For run.memory as a share of what there is.
+std::vector<std::string> ways_to_fit(const Config& config, const Weights& weights, const Workload& work,
+                                     const Ranks& ranks);
+
 /// This rank's expert group: neighbours on a node, `experts` of them or somewhat more where the ranks do not divide.
 Comm expert_group(const Comm& world, std::int64_t experts);
 

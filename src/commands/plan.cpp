@@ -51,8 +51,9 @@ void plan(Config config, const Comm& comm) {
     line("  for weights", bytes(memory.weights));
     line("  for rows of a pass", bytes(memory.rows));
     line("  for micro-batches", bytes(memory.step));
-    if (memory.total() > memory.limit)
-        line("", "this is more than run.memory allows: use fewer ranks on a node, or a smaller run.unit");
+    if (memory.total() <= memory.limit) return;
+    line("", "this is more than run.memory allows; each of these would fit:");
+    for (const auto& way : ways_to_fit(config, *inputs.weights, cost.work, ranks)) line("", way);
 }
 
 }  // namespace moesweep

@@ -131,3 +131,81 @@ def test_too_little_is_refused_with_what_is_needed(config, tmp_path):
     needed = int(re.search(r"run.memory: 100MB is too little, at least (\d+) MB", done.stderr)[1])
     assert 200 < needed < 1000
     program.call("plan", config, *program.options(run__memory=f"{needed + 20}MB"))
+
+
+def write_holes(folder, layer_bytes):
+    """Two layers, each of so many bytes in fp32: a bf16 checkpoint whose data are holes of a sparse file."""
+    tokenizer = synthetic_facts.byte_level_tokenizer()
+    vocabulary, hidden, experts = tokenizer.get_vocab_size(), 1024, 16
+    inner = int(layer_bytes / 4 / 3 / hidden / experts)
+    shapes = {"model.embed_tokens.weight": (vocabulary, hidden), "model.norm.weight": (hidden,), "lm_head.weight": (vocabulary, hidden)}
+    for layer in range(2):
+        prefix = f"model.layers.{layer}."
+        for name, shape in {"q": (hidden, hidden), "k": (128, hidden), "v": (128, hidden), "o": (hidden, hidden)}.items():
+            shapes[f"{prefix}self_attn.{name}_proj.weight"] = shape
+        for name in ("input_layernorm", "post_attention_layernorm"):
+            shapes[f"{prefix}{name}.weight"] = (hidden,)
+        shapes |= {f"{prefix}self_attn.{name}_norm.weight": (64,) for name in "qk"}
+        shapes[f"{prefix}mlp.gate.weight"] = (experts, hidden)
+        for expert in range(experts):
+            for name, shape in {"gate": (inner, hidden), "up": (inner, hidden), "down": (hidden, inner)}.items():
+                shapes[f"{prefix}mlp.experts.{expert}.{name}_proj.weight"] = shape
+    header, end = {}, 0
+    for name, shape in shapes.items():
+        begin, end = end, end + 2 * int(np.prod(shape))
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    with open(folder / "model.safetensors", "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + end)
+    (folder / "config.json").write_text(json.dumps(dict(
+        model_type="qwen3_moe", vocab_size=vocabulary, hidden_size=hidden, num_hidden_layers=2, num_attention_heads=16,
+        num_key_value_heads=2, head_dim=64, num_experts=experts, num_experts_per_tok=2, moe_intermediate_size=inner)))
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+NO_FIT = "this is more than run.memory allows; each of these would fit:"
+
+
+def advice(text):
+    """The limit of a rank in bytes, and the lines behind NO_FIT."""
+    limit = re.search(r"^memory per rank .* of ([\d.]+) (MB|GB)$", text, re.MULTILINE)
+    ways = text.split(NO_FIT)[1].split("\n")[1:-1] if NO_FIT in text else []
+    return float(limit[1]) * {"MB": 1e6, "GB": 1e9}[limit[2]], [way.strip() for way in ways]
+
+
+@pytest.mark.parametrize(("share", "ranks", "settings", "kinds"), [
+    (0.65, 1, {}, ["split", "2 ranks on 2 nodes", "memory"]),
+    (0.65, 2, {}, ["split", "nodes", "memory"]),
+    (1.3, 1, {"model__weights": "resident"}, ["split, 2 ranks on 2 nodes", "4 ranks on 4 nodes", "memory"]),
+    (0.38, 2, {"parallel__experts": 1}, ["split", "parallel.experts=auto", "memory"])])
+def test_what_plan_advises_fits(facts_file, tmp_path, share, ranks, settings, kinds):
+    """A layer of `share` of a node's memory, of which streaming needs two."""
+    small = tmp_path / "small"
+    small.mkdir()
+    write_holes(small, 10_000_000)
+    config = program.write_config(tmp_path / "sweep.ini", model__path=small, cases__path=facts_file(20), cases__limit=12, run__unit=4)
+    node, ways = advice(program.call("plan", config).stdout)
+    assert ways == []
+    write_holes(tmp_path, share * node)
+    settings = settings | {"model__path": tmp_path}
+
+    def plan(ranks, *more, expect=0):
+        asked = {key: value for key, value in settings.items() if not any(key.replace("__", ".") in option for option in more)}
+        done = program.call("plan", config, *program.options(**asked), *more, ranks=ranks, expect=expect)
+        return advice(done.stdout) if expect == 0 else done.stderr
+
+    _, ways = plan(ranks)
+    assert len(ways) == len(kinds) and all(kind in way for kind, way in zip(kinds, ways))
+    for way in ways:
+        options = re.findall(r"--\S+?(?=,|$)", way)
+        if here := re.match(r".*?(\d+) of the \d+ ranks on a node", way):
+            assert plan(int(here[1]), *options)[1] == []
+        elif more := re.match(r".*?(\d+) ranks on (\d+) nodes like this", way):  # as if each node's ranks had all of this one
+            memory = f"{node * int(more[2]) / int(more[1]) / 1e6:.0f}MB"
+            plan(int(more[1]), *options, f"--run.memory={memory}")
+        elif enough := re.match(r"([\d.]+) GB of memory for a rank", way):
+            plan(ranks, f"--run.memory={float(enough[1]):.1f}GB")
+            assert "is too little" in plan(ranks, f"--run.memory={float(enough[1]) - 0.3:.1f}GB", expect=64)
+        else:
+            assert plan(ranks, *options)[1] == []
