@@ -268,6 +268,31 @@ TEST_CASE("BOS by post-processor, tokenizer_config.json, config.json") {
     CHECK_THAT(data_error([&] { tokenizer.default_bos(); }), Contains("post_processor: puts 2 tokens before a text"));
 }
 
+TEST_CASE("what speaks against tokenizer.json's BOS is said") {
+    const TemporaryFolder folder;
+    const auto dispute = [&](const Json& tokenizer, const char* tokenizer_config) {
+        folder.write("tokenizer.json", tokenizer.dump());
+        folder.write("tokenizer_config.json", tokenizer_config);
+        return Tokenizer(folder.path()).bos_dispute();
+    };
+    for (const char* silent : {"{}", R"({"add_bos_token": null, "bos_token": null})"}) {
+        CHECK(dispute(byte_tokenizer(), silent).empty());
+        CHECK(dispute(mark_tokenizer(), silent).empty());
+    }
+    CHECK(dispute(byte_tokenizer(), R"({"add_bos_token": false, "bos_token": "<none>"})").empty());
+    CHECK(dispute(mark_tokenizer(), R"({"add_bos_token": true, "bos_token": "<s>"})").empty());
+    CHECK_THAT(dispute(byte_tokenizer(), R"({"add_bos_token": true})"),
+               Contains("add_bos_token = true") && Contains("tokenizer.json puts none in front"));
+    CHECK_THAT(dispute(mark_tokenizer(), R"({"add_bos_token": false})"),
+               Contains("add_bos_token = false") && Contains("tokenizer.json puts one in front"));
+    CHECK_THAT(dispute(mark_tokenizer(), R"({"bos_token": "ab"})"),
+               Contains("puts '<s>' in front") && Contains("'ab'"));
+    CHECK_THAT(dispute(mark_tokenizer(), R"({"bos_token": "<none>"})"), Contains("bos_token: expected a token"));
+    CHECK_THAT(data_error([&] { dispute(byte_tokenizer(), R"({"add_bos_token": "yes"})"); }),
+               Contains("add_bos_token"));
+    CHECK_THAT(data_error([&] { dispute(byte_tokenizer(), "{"); }), Contains("tokenizer_config.json: byte"));
+}
+
 TEST_CASE("text that is not UTF-8 is refused, naming the byte") {
     const Tokenizer tokenizer = make(mark_tokenizer());
     for (const char* bad : {"ab\xff", "ab\xc3", "ab\xed\xa0\x80", "ab\xc0\xaf", "ab\xf4\x90\x80\x80"})

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -65,8 +66,11 @@ struct Case {
     double delta_clean = 0, delta_noised = 0;  ///< logit(true) - logit(foil) at the last token; 0 where no run was made
 };
 
+/// The token that prompts begin with under model.bos, if any. Error(data) for bos = yes without any BOS token.
+std::optional<std::int32_t> bos_token(const Tokenizer& tokenizer, Bos setting);
+
 /// Tokenizes a fact by the rules of `config` (object_token, bos). Never a model: the margins are judged later. A token
-/// belongs to the subject if its characters overlap the subject's. Error(data) for bos = yes without any BOS token.
+/// belongs to the subject if its characters overlap the subject's. Errors as bos_token.
 Case make_case(const Tokenizer& tokenizer, const Config& config, const Fact& fact, std::int32_t record);
 
 /// Judges the two deltas of a case that still is `usable` by cases.clean_margin and cases.noise_drop; NaN passes neither.

@@ -45,6 +45,9 @@ class Tokenizer {
     /// tokenizer_config.json (bos_token) or config.json (bos_token_id), which are read now; empty if none names one.
     /// Error(data) if they are broken or name no token.
     std::optional<std::int32_t> bos() const;
+    /// What the model folder's other files say against default_bos(), in a line; empty where nothing does. It counts all the
+    /// same, as in transformers 5; older ones went by add_bos_token. Error(data) if tokenizer_config.json is broken.
+    std::string bos_dispute() const;
 
     /// A line about tokens that tokenizer_config.json or an older file beside it adds, so that transformers knows them, and
     /// tokenizer.json does not have; empty where there is none.

@@ -11,14 +11,6 @@
 namespace moesweep {
 namespace {
 
-std::optional<std::int32_t> bos_token(const Tokenizer& tokenizer, Bos setting) {
-    if (setting == Bos::no) return std::nullopt;
-    if (setting == Bos::automatic) return tokenizer.default_bos();
-    const auto token = tokenizer.bos();
-    if (!token) fail(Exit::data, "tokenizer.json: bos_token: expected one, because model.bos = yes, got none");
-    return token;
-}
-
 std::optional<std::int32_t> object_token(const Tokenizer& tokenizer, ObjectToken rule, const std::string& text) {
     if (rule == ObjectToken::bare_or_space)
         if (const auto bare = tokenizer.single_token_bare(text)) return bare;
@@ -48,6 +40,14 @@ std::vector<std::int32_t> first_of(const std::vector<Case>& cases, std::int64_t 
 }
 
 }  // namespace
+
+std::optional<std::int32_t> bos_token(const Tokenizer& tokenizer, Bos setting) {
+    if (setting == Bos::no) return std::nullopt;
+    if (setting == Bos::automatic) return tokenizer.default_bos();
+    const auto token = tokenizer.bos();
+    if (!token) fail(Exit::data, "tokenizer.json: bos_token: expected one, because model.bos = yes, got none");
+    return token;
+}
 
 std::vector<std::size_t> scan_order(std::size_t n, std::int64_t seed) {
     std::vector<std::size_t> order(n);

@@ -10,7 +10,6 @@
 #include "commands.h"
 #include "moesweep/model_config.h"
 #include "moesweep/safetensors.h"
-#include "moesweep/tokenizer.h"
 #include "moesweep/weights.h"
 
 namespace moesweep {
@@ -137,6 +136,7 @@ void check_tokenizer(const std::string& folder, const ModelConfig& m) {
                     beyond > 0
                         ? fmt::format(", the last {} beyond the vocabulary: prompts with them are refused", beyond)
                         : ""));
+    for (const auto& text : bos_lines(tokenizer, Bos::automatic)) say("BOS", text);
 }
 
 }  // namespace

@@ -19,7 +19,11 @@ void plan(Config config, const Comm& comm) {
     const Cost cost = estimate(config, inputs);
     const Ranks ranks = look_at_ranks(config, comm, device);
     Layout layout;
-    comm.together([&] { layout = choose_layout(config, *inputs.weights, cost.work, ranks); });
+    std::vector<std::string> bos;
+    comm.together([&] {
+        layout = choose_layout(config, *inputs.weights, cost.work, ranks);
+        bos = bos_lines(inputs.tokenizer, config.model.bos);
+    });
     if (!comm.root()) return;
 
     const auto line = [](const char* what, const std::string& value) { fmt::print("{:<26} {}\n", what, value); };
@@ -27,6 +31,7 @@ void plan(Config config, const Comm& comm) {
     line("cases",
          fmt::format("{} at most ({} tokens on average, {} at most)", cost.cases, cost.mean_tokens, cost.max_tokens));
     if (const std::string note = inputs.tokenizer.note(); !note.empty()) line("tokens", note);
+    for (const auto& text : bos) line("BOS", text);
     if (cost.sweeps > 1) line("noise conditions", fmt::format("{}, each swept", cost.sweeps));
     line("block rows", std::to_string(cost.blocks));
     line("expert rows", cost.experts_least == cost.experts_most

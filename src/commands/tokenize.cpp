@@ -1,9 +1,21 @@
 #include <fmt/ranges.h>
 
 #include "commands.h"
-#include "moesweep/tokenizer.h"
+#include "moesweep/cases.h"
 
 namespace moesweep {
+
+std::vector<std::string> bos_lines(const Tokenizer& tokenizer, Bos setting) {
+    const auto bos = bos_token(tokenizer, setting);
+    const char* by = setting == Bos::automatic ? "by tokenizer.json"
+                     : setting == Bos::yes     ? "model.bos = yes"
+                                               : "model.bos = no";
+    std::vector<std::string> lines = {
+        fmt::format("{} ({})", bos ? fmt::format("{} '{}'", *bos, tokenizer.piece(*bos)) : "none", by)};
+    if (const auto dispute = tokenizer.bos_dispute(); setting == Bos::automatic && !dispute.empty())
+        lines.push_back(dispute);
+    return lines;
+}
 
 void tokenize(const CommandLine& line) {
     if (line.arguments.size() < 2) fail(Exit::usage, "tokenize: expected a model folder and at least one text");

@@ -119,6 +119,7 @@ Exit trace(const CommandLine& line, const Comm& comm) {
     });
     comm.together([&] {
         if (config.run.log) progress.log_to(store.folder() / "log", comm.rank());
+        for (const auto& text : bos_lines(inputs.tokenizer, config.model.bos)) progress.say("BOS: " + text);
     });
     for (const std::string& note : inputs.notes) progress.say(note);
 

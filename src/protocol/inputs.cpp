@@ -52,9 +52,7 @@ Attributes describe(const Config& config, const Inputs& inputs, const Identity& 
                                      {"moe_intermediate_size", m.moe_intermediate_size},
                                      {"vocab_size", m.vocab_size}})
         meta.emplace_back(key, std::to_string(value));
-    const auto bos = config.model.bos == Bos::no    ? std::nullopt
-                     : config.model.bos == Bos::yes ? inputs.tokenizer.bos()
-                                                    : inputs.tokenizer.default_bos();
+    const auto bos = bos_token(inputs.tokenizer, config.model.bos);
     meta.emplace_back("bos", bos ? std::to_string(*bos) : "none");
     meta.emplace_back("sigma", fmt::format("{}", config.noise.scale * inputs.embedding_std));
     meta.emplace_back("weights_sha256", identity.weights_sha256);

@@ -114,6 +114,17 @@ bool is_token(const Definition& definition, std::int32_t id) {
            std::any_of(definition.bpe.vocabulary.begin(), definition.bpe.vocabulary.end(), in_vocabulary);
 }
 
+/// A file beside tokenizer.json; as if it were {} where there is none.
+struct SideFile {
+    explicit SideFile(const std::filesystem::path& path)
+        : file(path.string()),
+          json(std::filesystem::exists(path) ? parse_json(read_file(path), file) : Json::object()) {}
+    std::optional<Field> find(const char* key) const { return Field(file, json).find(key); }
+
+    std::string file;
+    Json json;
+};
+
 constexpr const char* a_token = "a token of tokenizer.json";
 
 }  // namespace
@@ -142,25 +153,24 @@ Definition read_definition(const std::filesystem::path& path) {
 }
 
 std::optional<std::int32_t> read_bos(const std::filesystem::path& model_folder, const Definition& definition) {
-    if (const auto path = model_folder / "tokenizer_config.json"; std::filesystem::exists(path)) {
-        const std::string file = path.string();
-        const Json json = parse_json(read_file(path), file);
-        if (const auto bos = Field(file, json).find("bos_token")) {
-            const std::string& content = bos->json().is_object() ? bos->at("content").string() : bos->string();
-            const auto id = definition.find(content);
-            if (!id) bos->refuse(a_token);
-            return id;
-        }
+    const SideFile tokenizer_config(model_folder / "tokenizer_config.json"), config(model_folder / "config.json");
+    if (const auto bos = tokenizer_config.find("bos_token")) {
+        const std::string& content = bos->json().is_object() ? bos->at("content").string() : bos->string();
+        const auto id = definition.find(content);
+        if (!id) bos->refuse(a_token);
+        return id;
     }
-    if (const auto path = model_folder / "config.json"; std::filesystem::exists(path)) {
-        const std::string file = path.string();
-        const Json json = parse_json(read_file(path), file);
-        if (const auto bos = Field(file, json).find("bos_token_id")) {
-            if (!is_token(definition, bos->id())) bos->refuse(a_token);
-            return bos->id();
-        }
+    if (const auto bos = config.find("bos_token_id")) {
+        if (!is_token(definition, bos->id())) bos->refuse(a_token);
+        return bos->id();
     }
     return {};
+}
+
+std::optional<bool> read_add_bos(const std::filesystem::path& model_folder) {
+    const SideFile tokenizer_config(model_folder / "tokenizer_config.json");
+    if (!tokenizer_config.find("add_bos_token")) return {};
+    return Field(tokenizer_config.file, tokenizer_config.json).flag("add_bos_token", false);
 }
 
 }  // namespace moesweep::text

@@ -190,6 +190,24 @@ std::string Tokenizer::note() const {
                        others[0].file, others.size() == 1 ? "is" : "are", others[0].content);
 }
 
+std::string Tokenizer::bos_dispute() const {
+    const auto bos = default_bos();
+    if (const auto add = read_add_bos(impl_->model_folder); add && *add != bos.has_value())
+        return fmt::format(
+            "tokenizer_config.json says add_bos_token = {}, tokenizer.json puts {} in front, and counts; "
+            "model.bos decides otherwise",
+            *add, bos ? "one" : "none");
+    try {
+        const auto named = read_bos(impl_->model_folder, impl_->definition);
+        if (bos && named && *named != *bos)
+            return fmt::format("tokenizer.json puts '{}' in front, and counts; the BOS of the other files is '{}'",
+                               piece(*bos), piece(*named));
+    } catch (const Error& error) {
+        if (bos) return error.what();
+    }
+    return "";
+}
+
 std::string_view Tokenizer::piece(std::int32_t id) const {
     return impl_->pieces.at(id);
 }

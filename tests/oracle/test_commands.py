@@ -1,10 +1,12 @@
 """The other commands: what plan, inspect, tokenize, merge and --print-config say is what the model, the tokenizer and a run say."""
 
 import configparser
+import json
 import re
 
 import pytest
 import torch
+import transformers
 from safetensors import safe_open
 from tokenizers import Tokenizer
 
@@ -67,6 +69,29 @@ def test_inspect_names_what_is_missing(checkpoint, tmp_path):
     assert len(problems) == 2 + 4 + 1 + 3 * 8  # norms, attention, router, experts of a fifth layer
     assert all("model.layers.4." in line for line in problems)
     assert done.stderr == f"moesweep: {problems[0]} (1 of {len(problems)} problems)\n"
+
+
+@pytest.mark.parametrize("template", [True, False])
+@pytest.mark.parametrize("add", [None, True, False])
+@pytest.mark.parametrize("kind", ["", "LlamaTokenizer"])
+def test_bos_is_said_and_is_transformers_s(checkpoint, facts_file, tmp_path, template, add, kind):
+    folder = checkpoints.with_config(checkpoint("mixtral"), tmp_path / "model", lambda config: config)
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    assert tokenizer["post_processor"]["type"] == "TemplateProcessing"
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer if template else tokenizer | {"post_processor": None}))
+    settings = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"} | ({"tokenizer_class": kind} if kind else {})
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | ({} if add is None else {"add_bos_token": add})))
+
+    theirs = transformers.AutoTokenizer.from_pretrained(folder)("France is").input_ids
+    expected = "1 '<s>'" if theirs[0] == 1 else "none"
+    lines = fields(program.call("inspect", folder).stdout)
+    config = config_of(folder, facts_file(FACTS), tmp_path)
+    plans = {bos: fields(program.call("plan", config, f"--model.bos={bos}").stdout) for bos in ("auto", "yes", "no")}
+    said, *disputes = lines["BOS"]
+    assert said == f"{expected} (by tokenizer.json)" and plans["auto"]["BOS"] == lines["BOS"]
+    assert len(disputes) == (add is not None and add != template) and all("add_bos_token" in line for line in disputes)
+    assert (plans["yes"]["BOS"], plans["no"]["BOS"]) == (["1 '<s>' (model.bos = yes)"], ["none (model.bos = no)"])
 
 
 def without_memory(plan):
