@@ -138,7 +138,8 @@ def write_holes(folder, layer_bytes):
     tokenizer = synthetic_facts.byte_level_tokenizer()
     vocabulary, hidden, experts = tokenizer.get_vocab_size(), 1024, 16
     inner = int(layer_bytes / 4 / 3 / hidden / experts)
-    shapes = {"model.embed_tokens.weight": (vocabulary, hidden), "model.norm.weight": (hidden,), "lm_head.weight": (vocabulary, hidden)}
+    shapes = {"model.embed_tokens.weight": (vocabulary, hidden), "model.norm.weight": (hidden,),
+              "lm_head.weight": (vocabulary, hidden)}
     for layer in range(2):
         prefix = f"model.layers.{layer}."
         for name, shape in {"q": (hidden, hidden), "k": (128, hidden), "v": (128, hidden), "o": (hidden, hidden)}.items():
@@ -184,7 +185,8 @@ def test_what_plan_advises_fits(facts_file, tmp_path, share, ranks, settings, ki
     small = tmp_path / "small"
     small.mkdir()
     write_holes(small, 10_000_000)
-    config = program.write_config(tmp_path / "sweep.ini", model__path=small, cases__path=facts_file(20), cases__limit=12, run__unit=4)
+    config = program.write_config(tmp_path / "sweep.ini", model__path=small, cases__path=facts_file(20), cases__limit=12,
+                                  run__unit=4)
     node, ways = advice(program.call("plan", config).stdout)
     assert ways == []
     write_holes(tmp_path, share * node)
