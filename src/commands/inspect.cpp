@@ -98,7 +98,7 @@ void print_unexpected(const Checkpoint& checkpoint, const ModelConfig& m, const 
             fmt::format("layer {}, beyond the last: {} tensors, as of next-token prediction", layer, tensors));
 }
 
-/// What a run opens beside the configuration: the tensors, by what they are stored as, and the tokenizer.
+/// The tensors that a run needs, each a problem where it is not there as expected; what they are stored as.
 void check_tensors(const std::string& folder, const ModelConfig& m, Problems& problems) {
     const Checkpoint checkpoint(folder);
     std::set<std::string> expected;
@@ -128,6 +128,7 @@ void check_tensors(const std::string& folder, const ModelConfig& m, Problems& pr
     }
 }
 
+/// The tokenizer as a run opens it, and what begins a prompt.
 void check_tokenizer(const std::string& folder, const ModelConfig& m) {
     const Tokenizer tokenizer(folder);
     const std::int64_t beyond = tokenizer.size() - m.vocab_size;
