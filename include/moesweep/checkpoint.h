@@ -26,6 +26,13 @@ class Checkpoint {
     /// What was passed over: files and second copies that are not needed.
     const std::vector<std::string>& notes() const { return notes_; }
 
+    /// Copies in two files of what is needed, where transformers takes the other one than the index names: the last file's.
+    struct Copies {
+        TensorView used, last;
+        bool same_bytes() const;  ///< reads both
+    };
+    const std::vector<Copies>& copies() const { return copies_; }
+
     /// Where an expected tensor lies. It must be one of those that were found.
     const TensorView& at(const std::string& name) const { return tensors_.at(name); }
     std::size_t found() const { return tensors_.size(); }
@@ -48,6 +55,7 @@ class Checkpoint {
     std::map<std::filesystem::path, InputFile> files_;
     std::map<std::string, TensorView> tensors_, stored_, unexpected_;
     bool index_chose_ = false;
+    std::vector<Copies> copies_;
     std::vector<std::string> problems_, notes_;
 };
 

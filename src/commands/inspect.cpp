@@ -5,11 +5,9 @@
 #include <map>
 #include <numeric>
 #include <optional>
-#include <set>
 
 #include "commands.h"
 #include "moesweep/model_config.h"
-#include "moesweep/safetensors.h"
 #include "moesweep/weights.h"
 
 namespace moesweep {
@@ -59,7 +57,8 @@ void print_geometry(const ModelConfig& m) {
     say("vocabulary", fmt::format("{}{}", m.vocab_size, m.tie_word_embeddings ? ", embeddings tied" : ""));
 }
 
-/// What a run on the folder would be refused for, a line each; the first is what inspect ends with.
+/// What a run on the folder would be refused for, or would compute otherwise than transformers, a line each; the first is what
+/// inspect ends with.
 class Problems {
   public:
     template <class Check>
@@ -83,11 +82,10 @@ class Problems {
 };
 
 /// Tensors that no run reads: those of layers beyond the last in one line, each other in its own.
-void print_unexpected(const Checkpoint& checkpoint, const ModelConfig& m, const std::set<std::string>& expected) {
+void print_unexpected(const Checkpoint& checkpoint, const ModelConfig& m) {
     std::map<int, std::int64_t> beyond;  // layer -> tensors
-    for (const auto& [name, view] : checkpoint.tensors()) {
+    for (const auto& [name, view] : checkpoint.unexpected()) {
         int layer = -1;
-        if (expected.contains(name)) continue;
         if (std::sscanf(name.c_str(), "model.layers.%d.", &layer) == 1 && layer >= m.num_hidden_layers)
             ++beyond[layer];
         else
@@ -98,29 +96,37 @@ void print_unexpected(const Checkpoint& checkpoint, const ModelConfig& m, const 
             fmt::format("layer {}, beyond the last: {} tensors, as of next-token prediction", layer, tensors));
 }
 
-/// The tensors that a run needs, each a problem where it is not there as expected; what they are stored as.
-void check_tensors(const std::string& folder, const ModelConfig& m, Problems& problems) {
-    const Checkpoint checkpoint(folder);
-    std::set<std::string> expected;
-    std::map<std::string, std::int64_t> stored;  // dtype -> parameters
-    for (const auto& tensor : expected_tensors(m)) {
-        expected.insert(tensor.name);
-        problems.of([&] {
-            const std::string& dtype = checkpoint.get(tensor.name, tensor.shape).dtype;
-            stored[dtype] +=
-                std::accumulate(tensor.shape.begin(), tensor.shape.end(), std::int64_t{1}, std::multiplies());
-        });
-    }
-    print_unexpected(checkpoint, m, expected);
+/// Numbers that are stored of what a run needs, by dtype.
+void print_stored(const Checkpoint& checkpoint) {
+    std::map<std::string, std::int64_t> stored;
     std::int64_t parameters = 0;
-    std::string dtypes;
-    for (const auto& [dtype, count] : stored) {
+    for (const auto& [name, view] : checkpoint.stored()) {
+        const auto count = std::accumulate(view.shape.begin(), view.shape.end(), std::int64_t{1}, std::multiplies());
+        stored[view.dtype] += count;
         parameters += count;
-        dtypes += fmt::format("{}{} {}", dtypes.empty() ? "" : ", ", count, dtype);
     }
+    std::vector<std::string> dtypes;
+    for (const auto& [dtype, count] : stored) dtypes.push_back(fmt::format("{} {}", count, dtype));
     say("parameters", fmt::format("{} in {} file(s)", parameters, checkpoint.files().size()));
-    if (!problems.none()) return;
-    say("stored as", dtypes);
+    say("stored as", fmt::format("{}", fmt::join(dtypes, ", ")));
+}
+
+/// The tensors that a run needs, each a problem where it is not there as expected, and what a run makes of them.
+void check_tensors(const std::string& folder, const ModelConfig& m, Problems& problems) {
+    const Checkpoint checkpoint = Checkpoint::open(folder, expected_tensors(m));
+    for (const auto& problem : checkpoint.problems()) problems.of([&] { fail(Exit::data, "{}", problem); });
+    for (const auto& note : checkpoint.notes()) say("note", note);
+    for (const auto& copies : checkpoint.copies())
+        problems.of([&] {
+            if (!copies.same_bytes())
+                fail(Exit::data, "{}: {}: other numbers than in {}, which transformers would take", copies.used.where(),
+                     copies.used.name, copies.last.where());
+        });
+    print_unexpected(checkpoint, m);
+    print_stored(checkpoint);
+    if (!checkpoint.whole()) return;
+    const Weights weights(folder, m, Precision::fp32);
+    if (weights.tied_head_differs(0, weights.embedding_blocks())) say("note", weights.tied_head_note());
     try {
         Weights(folder, m, Precision::split);
     } catch (const Error& error) {
@@ -138,6 +144,7 @@ void check_tokenizer(const std::string& folder, const ModelConfig& m) {
                         ? fmt::format(", the last {} beyond the vocabulary: prompts with them are refused", beyond)
                         : ""));
     for (const auto& text : bos_lines(tokenizer, Bos::automatic)) say("BOS", text);
+    if (const std::string note = tokenizer.note(); !note.empty()) say("note", note);
 }
 
 }  // namespace

@@ -30,7 +30,6 @@ void plan(Config config, const Comm& comm) {
     for (const std::string& note : inputs.notes) line("note", note);
     line("cases",
          fmt::format("{} at most ({} tokens on average, {} at most)", cost.cases, cost.mean_tokens, cost.max_tokens));
-    if (const std::string note = inputs.tokenizer.note(); !note.empty()) line("tokens", note);
     for (const auto& text : bos) line("BOS", text);
     if (cost.sweeps > 1) line("noise conditions", fmt::format("{}, each swept", cost.sweeps));
     line("block rows", std::to_string(cost.blocks));

@@ -150,11 +150,25 @@ void Checkpoint::note_what_is_passed_over(const Contents& contents) {
             unexpected_.emplace(name, tensor);
         } else if (used->second.file != tensor.file) {
             index_chose_ = true;
+            if (used->second.file->path() < tensor.file->path()) copies_.push_back({used->second, tensor});
             notes_.push_back(
                 fmt::format("{}: {}: passed over, for the index names {} (transformers takes it from the last file)",
                             tensor.where(), name, contents.shards.at(name)));
         }
     }
+}
+
+bool Checkpoint::Copies::same_bytes() const {
+    if (used.dtype != last.dtype || used.shape != last.shape) return false;
+    constexpr std::uint64_t block = std::uint64_t{1} << 20;
+    std::vector<std::byte> a(block), b(block);
+    for (std::uint64_t begin = 0; begin < used.bytes; begin += block) {
+        const std::uint64_t size = std::min(block, used.bytes - begin);
+        used.read(begin, std::span(a).first(size));
+        last.read(begin, std::span(b).first(size));
+        if (!std::equal(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(size), b.begin())) return false;
+    }
+    return true;
 }
 
 std::vector<fs::path> Checkpoint::files() const {

@@ -36,6 +36,7 @@ Inputs open_inputs(const Config& config, const Comm& world, c10::Device device) 
     });
     inputs->embedding_std = weights.embedding_std(world.gather_all(sums));
     inputs->notes = weights.checkpoint().notes();
+    if (const std::string note = inputs->tokenizer.note(); !note.empty()) inputs->notes.push_back(note);
     if (world.any(differs)) inputs->notes.push_back(weights.tied_head_note());
     return std::move(*inputs);
 }

@@ -145,5 +145,5 @@ def test_a_token_that_no_text_holds_is_said_before_a_run(inputs):
     for arguments in (("plan", "trace.ini"), ("inspect", "model")):
         done = run(inputs.folder, *arguments)
         assert (done.returncode, done.stderr) == (0, "")
-        assert "tokens  " in done.stdout and "1 of tokenizer_config.json is not in tokenizer.json, e.g. '<think>'" in done.stdout
+        assert "note  " in done.stdout and "1 of tokenizer_config.json is not in tokenizer.json, e.g. '<think>'" in done.stdout
     assert run(inputs.folder, "trace", "trace.ini").returncode == 0

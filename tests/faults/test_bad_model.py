@@ -142,6 +142,8 @@ def test_another_copy_named_by_the_index_is_another_model(inputs):
     assert run(folder, "trace", "trace.ini").returncode == 0
     inputs.index[NORM] = FIRST
     inputs.write()
+    assert f"model/{FIRST}: {NORM}: other numbers than in model/{SECOND}, which transformers would take" in message(
+        run(folder, "inspect", "model"), 65)
     assert "weights_sha256" in message(run(folder, "trace", "trace.ini"), 78)
 
 

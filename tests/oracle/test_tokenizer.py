@@ -258,7 +258,7 @@ def test_tokens_that_transformers_takes_from_other_files(checkpoint, tmp_path, n
         (folder / file).write_text(json.dumps(content))
     reference = transformers_tokenizer(folder)
     added = set(reference.added_tokens_encoder) - {"<|endoftext|>"}
-    told = re.search(r"^tokens +(\d+) of \S+ (?:is|are) not in tokenizer.json, e.g. '(.*)'", program.call("inspect", folder).stdout, re.MULTILINE)
+    told = re.search(r"^note +(\d+) of \S+ (?:is|are) not in tokenizer.json, e.g. '(.*)'", program.call("inspect", folder).stdout, re.MULTILINE)
     assert (int(told[1]), told[2] in added) == (len(added), True) if added else told is None
     for text in ("France <think> is", "<pad> of", "in Rome", "<|endoftext|> x"):
         done = subprocess.run([program.BUILD / "moesweep", "tokenize", folder, text], capture_output=True, text=True)
