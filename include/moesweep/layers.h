@@ -12,8 +12,8 @@
 
 namespace moesweep {
 
-// Products are of fp32 numbers (fp64 in that precision). A matrix in bf16 is widened for them block by block, which is exact; whether
-// what meets it is rounded to bf16, the precision says (config.h). In split it is not, so that its numbers are those of fp32.
+// Products are of fp32 numbers (fp64 in that precision), for which a matrix in bf16 is widened block by block; that is exact. Whether
+// what meets it is rounded to bf16, the precision says (config.h): in split it is not, so its numbers are those of fp32.
 
 /// x as parity holds it: rounded to bf16, in the dtype that it has. In other precisions x itself.
 at::Tensor held(const at::Tensor& x, Precision precision);

@@ -12,7 +12,9 @@ namespace moesweep {
 namespace {
 
 constexpr std::int64_t width_step = 16;  // contexts are padded to a multiple of this
-constexpr std::int64_t tile = 16;        // rows of one run that share a product
+// Rows of one run that share a product with its keys. MKL's kernels for AVX2 take 12 rows at a time and sum in another order where
+// 8 are left over, so that a row's bits would depend on its place: a multiple of 12 leaves none, however many heads share a key.
+constexpr std::int64_t tile = 24;
 constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 
 /// [n, width, Hkv, Dh] of the group's contexts as [n, Hkv, width, Dh].
