@@ -14,7 +14,7 @@ import checkpoints
 import program
 
 FACTS = 60  # of which these give 17 usable cases, so that a unit of 16 is not the whole run
-SETTINGS = dict(cases__limit=17, cases__clean_margin=-1, cases__noise_drop=-1, cases__discovery=8, select__recurrence=2,
+SETTINGS = dict(model__precision="fp32", cases__limit=17, cases__clean_margin=-1, cases__noise_drop=-1, cases__discovery=8, select__recurrence=2,
                 store__vectors="patches", run__unit=16)
 UNITS = (1, 5, 16)
 RANKS_AND_GROUPS = [(1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (4, 1), (4, 2), (4, 4), (8, 1), (8, 2), (8, 4)]  # 3 ranks: one group

@@ -1,0 +1,11 @@
+// A build without CUDA.
+#include "moesweep/error.h"
+#include "profile.h"
+
+namespace moesweep {
+
+void print_profile(const std::function<void()>&) {
+    fail(Exit::usage, "profile: of a GPU, in the preset cuda");
+}
+
+}  // namespace moesweep
