@@ -12,6 +12,8 @@ using namespace moesweep;
 
 namespace {
 
+const c10::Device gpu(c10::kCUDA, 0);
+
 struct Shape {
     const char* name;
     std::int64_t experts, in, out;
@@ -35,11 +37,11 @@ double rate(double operations, std::int64_t rounds, auto&& product) {
 }
 
 void run(const Shape& shape, std::int64_t rows_per_expert, std::int64_t rounds) {
-    const auto bf16 = at::TensorOptions(at::kBFloat16).device(at::kCUDA);
+    const auto bf16 = at::TensorOptions(at::kBFloat16).device(gpu);
     const std::int64_t rows = shape.experts * rows_per_expert;
     const at::Tensor weights = at::randn({shape.experts, shape.out, shape.in}, bf16),
                      x = at::randn({rows, shape.in}, bf16);
-    const at::Tensor ends = at::arange(1, shape.experts + 1, at::kInt).mul(rows_per_expert).to(at::kCUDA);
+    const at::Tensor ends = at::arange(1, shape.experts + 1, at::kInt).mul(rows_per_expert).to(gpu);
     const at::Tensor offsets = at::cat({at::zeros_like(ends.narrow(0, 0, 1)), ends});
     const double operations = 2.0 * double(rows) * double(shape.in) * double(shape.out);
     const at::Tensor terms = x.expand({3, rows, shape.in}).contiguous();
@@ -60,7 +62,7 @@ int main(int argc, char** argv) try {
     if (visible_gpus().value_or(0) == 0) fail(Exit::usage, "there is no GPU, or this is not the preset cuda");
     const std::int64_t rows = argc > 1 ? std::stoll(argv[1]) : 2048, rounds = argc > 2 ? std::stoll(argv[2]) : 10;
     fmt::print("one 8192-cube product {:.1f} TFLOP/s\n",
-               product_rate(at::TensorOptions(at::kBFloat16).device(at::kCUDA)) * 1e-12);
+               product_rate(at::TensorOptions(at::kBFloat16).device(gpu)) * 1e-12);
     for (const Shape& shape : shapes) run(shape, shape.experts == 8 ? 4 * rows : rows, rounds);
 } catch (const std::exception& error) {
     fmt::print(stderr, "gpu_products: {}\n", error.what());

@@ -143,6 +143,27 @@ TEST_CASE("a run folder keeps to its configuration") {
         CHECK(failure.code == Exit::other_run);
         CHECK_THAT(failure.message, Contains("old.key: this run has 7"));
     }
+    SECTION("a key that the run's program did not know had its default then") {
+        const std::string text = read_file(folder / "identity.ini"), line = "noise.scale = 3\n";
+        REQUIRE(text.find(line) != std::string::npos);
+        write_file_atomically(folder / "identity.ini", std::string(text).erase(text.find(line), line.size()));
+        store.open(config, some_identity());
+        config.noise.scale = 4;
+        const Failure failure = failure_of([&] { store.open(config, some_identity()); });
+        CHECK(failure.code == Exit::other_run);
+        CHECK_THAT(failure.message, Contains("noise.scale: this run has 3, ") && Contains(" 4;"));
+    }
+    SECTION("another architecture is refused by its field, but in a run that says nothing of it") {
+        Identity identity = some_identity();
+        identity.model = {{"architecture.rope_theta", "10000"}, {"bos", "none"}};
+        store.open(config, identity);
+        const Store later(scratch / "later");
+        later.open(config, identity);
+        identity.model[0].value = "1000000";
+        const Failure failure = failure_of([&] { later.open(config, identity); });
+        CHECK(failure.code == Exit::other_run);
+        CHECK_THAT(failure.message, Contains("architecture.rope_theta: this run has 10000, ") && Contains(" 1000000;"));
+    }
     SECTION("a key that may change is taken over") {
         config.run.progress = 1;
         store.open(config, some_identity());

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "moesweep/json.h"
@@ -64,6 +65,9 @@ struct ModelConfig {
 ModelConfig read_model_config(const std::filesystem::path& model_folder);
 /// The same of its contents; `file` is its name in messages.
 ModelConfig parse_model_config(const Json& json, const std::string& file);
+
+/// All that the numbers of a model with given weights depend on, by name: the fields above but the tensors' names.
+std::vector<std::pair<std::string, std::string>> architecture(const ModelConfig& config);
 
 /// A tensor that a checkpoint of this architecture must hold, under its name or elsewhere.
 struct ExpectedTensor {

@@ -1,8 +1,8 @@
 // The run's folder (DESIGN section 6). A file is there and complete, or it is not there. Every HDF5 return code is checked.
 //
 //     config.ini      the effective configuration, every key; rewritten when a key changes that may change
-//     identity.ini    the keys that may not (is_identity) and the SHA-256 of weights, tokenizer and facts, one
-//                     `key = value` a line; its text stands as attribute "identity" in cases.h5 and every unit
+//     identity.ini    the keys that may not (is_identity), the SHA-256 of weights, tokenizer and facts, and what the model's
+//                     config.json and BOS come to, one `key = value` a line; its text stands as attribute "identity" in cases.h5 and every unit
 //     cases.h5        the finished scan: /meta and /cases
 //     units/NNNNNN.h5 one block of cases: attributes series, unit, case_begin, case_end; /base, /routing, /rows, /vectors
 //     units/<name>/   the same of another series: cases under another noise, or with other rows
@@ -28,6 +28,7 @@ namespace moesweep {
 /// What a run is about, beside its configuration. Two runs with the same configuration and identity compute the same bits.
 struct Identity {
     std::string weights_sha256, tokenizer_sha256, facts_sha256;
+    std::vector<Setting> model = {};  ///< what the model's other files say, under keys "architecture.FIELD" and "bos"
 };
 
 /// The finished scan: every scanned record, and what a later merge must know of the model without opening it.
@@ -51,7 +52,8 @@ class Store {
     /// Opens the folder for this configuration, creating it with its config.ini when it is new, and removes what killed
     /// attempts left half-written, in every series. One process calls it, before any other uses the store.
     /// Error(other_run) names the first identity key that differs, with the old and the new value (also weights,
-    /// tokenizer, facts); Error(io) when the folder cannot be written.
+    /// tokenizer, facts, the model's architecture). A key that a run of an older program lacks had its default value then;
+    /// what such a run does not say of its model is not compared. Error(io) when the folder cannot be written.
     void open(const Config& config, const Identity& identity) const;
 
     /// The finished scan, or nothing if there is none yet. Error(data) if it is damaged or belongs to another run.

@@ -1,4 +1,5 @@
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <chrono>
@@ -59,6 +60,7 @@ struct LayerSource::State {
 
     /// Puts a layer into its memory, or has it on the way there.
     void read(std::int64_t layer, const std::stop_token& token = {}) {
+        const c10::InferenceMode no_autograd;  // the memory may come from a thread in that mode, and this be another
         if (uploads.empty()) return reader.read(plan_of(layer), memory_of(layer), token);
         const at::Tensor& host = staging[static_cast<std::size_t>(layer) % staging.size()];
         upload_of(layer).finish();

@@ -187,4 +187,38 @@ std::vector<ExpectedTensor> expected_tensors(const ModelConfig& c) {
     return expected;
 }
 
+std::vector<std::pair<std::string, std::string>> architecture(const ModelConfig& c) {
+    std::vector<std::pair<std::string, std::string>> all = {{"model_type", c.model_type}};
+    const auto add = [&](const char* name, const auto& value) { all.emplace_back(name, fmt::format("{}", value)); };
+    add("vocab_size", c.vocab_size);
+    add("hidden_size", c.hidden_size);
+    add("num_hidden_layers", c.num_hidden_layers);
+    add("rms_norm_eps", c.rms_norm_eps);
+    add("tie_word_embeddings", c.tie_word_embeddings);
+    add("num_attention_heads", c.num_attention_heads);
+    add("num_key_value_heads", c.num_key_value_heads);
+    add("head_dim", c.head_dim);
+    add("rotary_dim", c.rotary_dim);
+    add("rope_theta", c.rope_theta);
+    add("qkv_bias", c.qkv_bias);
+    add("output_bias", c.output_bias);
+    add("qk_norm", c.qk_norm);
+    std::string dense;
+    for (std::size_t l = 0; l < c.is_moe.size(); ++l)
+        if (!c.is_moe[l]) dense += fmt::format("{}{}", dense.empty() ? "" : ",", l);
+    add("dense_layers", dense.empty() ? "none" : dense);
+    add("intermediate_size", c.intermediate_size);
+    add("moe_intermediate_size", c.moe_intermediate_size);
+    add("num_experts", c.num_experts);
+    add("num_experts_per_tok", c.num_experts_per_tok);
+    add("shared_intermediate_size", c.shared_intermediate_size);
+    add("router", c.router == Router::softmax ? "softmax" : "sigmoid");
+    add("norm_topk_prob", c.norm_topk_prob);
+    add("weights_in_model_dtype", c.weights_in_model_dtype);
+    add("routed_scaling_factor", c.routed_scaling_factor);
+    add("n_group", c.n_group);
+    add("topk_group", c.topk_group);
+    return all;
+}
+
 }  // namespace moesweep

@@ -69,6 +69,10 @@ Digests identify(const Config& config, const Inputs& inputs, const std::filesyst
             lines += fmt::format("{}  {}\n", known[stamps[i]], files[i].filename().string());
         found.identity = {sha256(lines), sha256_file(fs::path(config.model.path) / "tokenizer.json"),
                           sha256_file(config.cases.path)};
+        for (const auto& [name, value] : architecture(inputs.model))
+            found.identity.model.push_back({"architecture." + name, value});
+        const auto bos = bos_token(inputs.tokenizer, config.model.bos);
+        found.identity.model.push_back({"bos", bos ? std::to_string(*bos) : "none"});
         for (const auto& [stamp, digest] : known) found.known += fmt::format("{} {}\n", digest, stamp);
     });
     return found;

@@ -24,9 +24,20 @@ std::vector<Setting> parse_identity(std::string_view text) {
     return result;
 }
 
-std::string value_of(const std::vector<Setting>& settings, const std::string& key) {
+std::optional<std::string> value_of(const std::vector<Setting>& settings, const std::string& key) {
     const auto found = std::ranges::find(settings, key, &Setting::key);
-    return found == settings.end() ? "no such key" : found->value;
+    return found == settings.end() ? std::nullopt : std::optional(found->value);
+}
+
+bool is_of_model(const std::string& key) {
+    return key == "bos" || key.starts_with("architecture.");
+}
+
+constexpr const char* no_such_key = "no such key";
+
+/// What a run was that says nothing of a key, for there was no such key when it began: its default.
+std::string value_before(const std::string& key) {
+    return value_of(settings(Config{}), key).value_or(no_such_key);
 }
 
 struct Difference {
@@ -36,10 +47,14 @@ struct Difference {
 /// The first key that has not the same value in both texts.
 std::optional<Difference> first_difference(const std::string& old_text, const std::string& new_text) {
     const std::vector<Setting> before = parse_identity(old_text), now = parse_identity(new_text);
-    for (const auto& [key, value] : now)
-        if (const std::string old = value_of(before, key); old != value) return Difference{key, old, value};
+    for (const auto& [key, value] : now) {
+        const auto said = value_of(before, key);
+        if (!said && is_of_model(key)) continue;
+        const std::string old = said.value_or(value_before(key));
+        if (old != value) return Difference{key, old, value};
+    }
     for (const auto& [key, value] : before)
-        if (const std::string current = value_of(now, key); current != value) return Difference{key, value, current};
+        if (!value_of(now, key)) return Difference{key, value, no_such_key};
     return std::nullopt;
 }
 
@@ -49,6 +64,7 @@ std::string identity_text(const Config& config, const Identity& identity) {
     std::string text = "# What this run is. Its files carry this text: do not edit.\n";
     for (const Setting& setting : settings(config))
         if (is_identity(setting.key)) text += fmt::format("{} = {}\n", setting.key, setting.value);
+    for (const auto& [key, value] : identity.model) text += fmt::format("{} = {}\n", key, value);
     return text + fmt::format("weights_sha256 = {}\ntokenizer_sha256 = {}\nfacts_sha256 = {}\n",
                               identity.weights_sha256, identity.tokenizer_sha256, identity.facts_sha256);
 }

@@ -14,8 +14,8 @@ import checkpoints
 import program
 
 FACTS = 60  # of which these give 17 usable cases, so that a unit of 16 is not the whole run
-SETTINGS = dict(model__precision="fp32", cases__limit=17, cases__clean_margin=-1, cases__noise_drop=-1, cases__discovery=8, select__recurrence=2,
-                store__vectors="patches", run__unit=16)
+SETTINGS = dict(model__precision="fp32", cases__limit=17, cases__clean_margin=-1, cases__noise_drop=-1, cases__discovery=8,
+                select__recurrence=2, store__vectors="patches", run__unit=16)
 UNITS = (1, 5, 16)
 RANKS_AND_GROUPS = [(1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (4, 1), (4, 2), (4, 4), (8, 1), (8, 2), (8, 4)]  # 3 ranks: one group
 ALL_SPLITS = [(ranks, group, unit) for (ranks, group), unit in itertools.product(RANKS_AND_GROUPS, UNITS)]
@@ -113,6 +113,14 @@ def test_another_configuration_is_refused(whole, tmp_path, ranks):
     message = [line for line in done.stderr.splitlines() if line.startswith("moesweep:")]
     assert len(message) == 1 and all(word in message[0] for word in (str(out), "noise.scale", "3", "2.25"))
     assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def test_a_changed_architecture_is_refused(whole, tmp_path):
+    file, folder, _ = whole("qwen3")
+    shutil.copytree(folder, tmp_path / "run")
+    model = checkpoints.with_config(checkpoint_of(file), tmp_path / "model", lambda config: {**config, "rms_norm_eps": 1e-5})
+    done = program.call("trace", file, *program.options(run__out=tmp_path / "run", model__path=model), expect=78)
+    assert "architecture.rms_norm_eps: this run has 1e-06, the new command 1e-05" in done.stderr
 
 
 def test_changed_weights_are_refused(whole, tmp_path):
