@@ -1,5 +1,5 @@
-// The baseline without the one idea: a full forward of the whole prompt for every patch, in C++ and with the same libtorch,
-// the weights of all layers converted once and kept. Usage:
+// The baseline without the one idea: a full forward of the whole prompt for every patch, in C++ and with the same
+// libtorch, the weights of all layers converted once and kept. Usage:
 //
 //     full_forwards CONFIG.ini SAMPLE
 //

@@ -1,4 +1,5 @@
-// The products of a layer's experts on a GPU: the grouped kernel beside torch's own grouped product and one large product.
+// The products of a layer's experts on a GPU: the grouped kernel beside torch's own grouped product and one large
+// product.
 //     gpu_products [ROWS PER EXPERT] [ROUNDS]
 #include <ATen/ATen.h>
 #include <ATen/DeviceAccelerator.h>

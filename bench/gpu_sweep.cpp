@@ -1,5 +1,6 @@
-// The sweep alone, warm, on a GPU or the CPU: a model of true shape whose weights are drawn where they lie, from a seed, and
-// cases of random tokens; at every MoE layer the block and each expert of the clean run. `gpu_sweep --help` lists what can be set.
+// The sweep alone, warm, on a GPU or the CPU: a model of true shape whose weights are drawn where they lie, from a
+// seed, and cases of random tokens; at every MoE layer the block and each expert of the clean run. `gpu_sweep --help`
+// lists what can be set.
 #include <ATen/ATen.h>
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
@@ -94,7 +95,8 @@ double peak_gigabytes(c10::Device device) {
     return double(at::accelerator::getDeviceStats(device.index()).allocated_bytes[0].peak) * 1e-9;
 }
 
-/// What a pass does: rows alive at each layer's start, contexts left out, and the FLOP of all rows' products with weights.
+/// What a pass does: rows alive at each layer's start, contexts left out, and the FLOP of all rows' products with
+/// weights.
 struct Work {
     std::int64_t row_layers = 0;
     double operations = 0;

@@ -1,5 +1,6 @@
-// One layer of a true model's shape on one core: the arithmetic it does in a second by each library of products, beside what
-// large products of the same library reach in the same round. Usage: layer_rate [qwen3|mixtral]; random weights, 2.5 or 5.8 GB of memory.
+// One layer of a true model's shape on one core: the arithmetic it does in a second by each library of products, beside
+// what large products of the same library reach in the same round. Usage: layer_rate [qwen3|mixtral]; random weights,
+// 2.5 or 5.8 GB of memory.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>

@@ -35,7 +35,7 @@ run_beside() {
     beside[$log]=$!
 }
 run_beside kill_harness tests/faults/test_kill_harness.py
-run_beside faults tests/faults/test_{kill_points,folder_checks,bad_*}.py
+run_beside faults tests/faults/test_{kill_points,folder_checks,launchers,inspect,bad_*}.py
 run_beside interruptions tests/faults/test_{stops,failing_io}.py
 .venv/bin/pytest tests/oracle -q || failed=1
 jobs/numerics.sh || failed=1

@@ -39,8 +39,8 @@ void expect_output_written() {
         fail(Exit::io, "standard output: not all of it could be written");
 }
 
-/// One line, whatever control characters a file's name or content has brought into the message. Where it cannot be written,
-/// the exit code alone must say it.
+/// One line, whatever control characters a file's name or content has brought into the message. Where it cannot be
+/// written, the exit code alone must say it.
 int say(std::string_view message, Exit code) {
     std::string line;
     for (const char c : message) {
@@ -78,8 +78,8 @@ int run_program(int argc, const char* const* argv) {
     }
 }
 
-/// Ends the process without the destructors of static objects: libtorch's take half as long as its loading, at each start of the
-/// program. What is ours is gone by now. Sanitizers look for leaks and races on the ordinary way out.
+/// Ends the process without the destructors of static objects: libtorch's take half as long as its loading, at each
+/// start of the program. What is ours is gone by now. Sanitizers look for leaks and races on the ordinary way out.
 [[noreturn]] void leave(int code) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     std::exit(code);

@@ -1,4 +1,5 @@
-// Checkpoints as hard to read as they come: three types in turn, odd offsets, two shards, an order of no use to anybody.
+// Checkpoints as hard to read as they come: three types in turn, odd offsets, two shards, an order of no use to
+// anybody.
 #pragma once
 #include <map>
 #include <string>

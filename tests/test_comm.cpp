@@ -1,4 +1,5 @@
-// Comm under mpirun with 1 to 4 ranks: what each rank sends can be computed by all, so every rank knows what must arrive.
+// Comm under mpirun with 1 to 4 ranks: what each rank sends can be computed by all, so every rank knows what must
+// arrive.
 #include <algorithm>
 #include <random>
 

@@ -126,8 +126,8 @@ TEST_CASE("JSON that breaks at a byte is named by file and byte") {
     CHECK(failure.code == Exit::data);
     CHECK(failure.message == "facts.json: byte " + std::to_string(comma + 1) + ": not valid JSON");
     const Failure truncated = failure_of_text(text.substr(0, 40));
-    CHECK(truncated.message == "facts.json: byte 41: not valid JSON");
-    CHECK(failure_of_text("").message == "facts.json: byte 1: not valid JSON");
+    CHECK(truncated.message == "facts.json: byte 41: not valid JSON: line 1: it ends too early");
+    CHECK(failure_of_text("").message == "facts.json: byte 1: not valid JSON: line 1: the file is empty");
     CHECK(failure_of_text("[{\"case_id\": \"\xff\"}]").code == Exit::data);  // not UTF-8
 }
 

@@ -1,4 +1,5 @@
-// The kernels against plain formulas on the CPU in double: the host's loops in a build without CUDA, the GPU's where there is one.
+// The kernels against plain formulas on the CPU in double: the host's loops in a build without CUDA, the GPU's where
+// there is one.
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
@@ -8,6 +9,7 @@
 #include "catch_beside_torch.h"
 #include "device/stand_in_device.h"
 #include "moesweep/gpu.h"
+#include "moesweep/layers.h"
 
 using namespace moesweep;
 
@@ -106,7 +108,8 @@ TEST_CASE("heads are normed, rotated and mixed", "[kernels]") {
         const at::Tensor there = qkv.to(*device);
         const kernels::Heads heads{N, static_cast<int>(H), static_cast<int>(Hkv), static_cast<int>(Dh)};
         kernels::norm_and_rotate(there, heads, with_norm ? q_norm.to(*device) : at::Tensor(),
-                                 with_norm ? k_norm.to(*device) : at::Tensor(), 1e-6, rotary, positions.to(*device));
+                                 with_norm ? k_norm.to(*device) : at::Tensor(), 1e-6, rotary.cos, rotary.sin,
+                                 positions.to(*device), precision);
         check_near(there.narrow(1, 0, H * Dh), q.reshape({N, H * Dh}), tolerance);
         for (const std::int64_t begin : {std::int64_t{0}, contexts})
             check_near(kernels::attend(there, heads, begin, first.to(*device), count.to(*device), contexts, precision),
@@ -142,8 +145,8 @@ TEST_CASE("products of groups of rows, in bf16 terms", "[kernels]") {
         check_near(y, at::cat(expected), fp32);
 
         // A row's bits are its own: alone, and at another place of another group's size.
-        const at::Tensor alone = kernels::multiply(terms.narrow(1, 100, 1).contiguous(), {weights[2]},
-                                                   kernels::one_group(1, *device));
+        const at::Tensor alone =
+            kernels::multiply(terms.narrow(1, 100, 1).contiguous(), {weights[2]}, kernels::one_group(1, *device));
         CHECK(at::equal(alone[0].cpu(), y[100].cpu()));
     }
 }

@@ -1,5 +1,6 @@
-// The pass on a device: no tensor is left behind on the CPU, and layers are there when they are needed and not before they may
-// be replaced. The stand-in (device/stand_in_device.h) shows that everywhere; where there is a GPU, its numbers are tested too.
+// The pass on a device: no tensor is left behind on the CPU, and layers are there when they are needed and not before
+// they may be replaced. The stand-in (device/stand_in_device.h) shows that everywhere; where there is a GPU, its
+// numbers are tested too.
 #include "../src/model/products.h"
 #include "device/stand_in_device.h"
 #include "moesweep/gpu.h"
@@ -27,8 +28,8 @@ void ask_for_everything(Fixture& f) {
     for (auto& c : f.pass_cases) c.pair = std::array<std::int32_t, 2>{0, 1};
 }
 
-/// How far a device's deltas may be from those of the CPU in fp64, in logits, while those of these models are up to 20 apart: the
-/// largest distance, in bf16 the median, for there some rows are routed otherwise.
+/// How far a device's deltas may be from those of the CPU in fp64, in logits, while those of these models are up to 20
+/// apart: the largest distance, in bf16 the median, for there some rows are routed otherwise.
 double tolerance(Precision precision) {
     return precision == Precision::fp64    ? 1e-10
            : precision == Precision::fp32  ? 1e-4

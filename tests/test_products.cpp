@@ -28,8 +28,8 @@ void look_at_stack_pointer(int, siginfo_t*, void* context) {
     if (top < stack_begin || top >= stack_end) ++astray;
 }
 
-/// Signals for this thread, as fast as another one can send them, for as long as it lives. Their handler has a stack of its own, so
-/// that it harms nothing.
+/// Signals for this thread, as fast as another one can send them, for as long as it lives. Their handler has a stack of
+/// its own, so that it harms nothing.
 class Interrupted {
   public:
     Interrupted() {

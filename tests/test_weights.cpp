@@ -130,7 +130,8 @@ TEST_CASE("A layer of any family and share holds the numbers on disk, whatever t
 }
 
 TEST_CASE("Layers of many pieces are whole") {
-    // An expert takes up to 5.8 MB, and so odd a number of elements that those of four bytes lie across the ends of pieces.
+    // An expert takes up to 5.8 MB, and so odd a number of elements that those of four bytes lie across the ends of
+    // pieces.
     Json json = tiny_config("mixtral");
     json.update(
         {{"hidden_size", 401}, {"intermediate_size", 1201}, {"num_local_experts", 6}, {"num_hidden_layers", 1}});

@@ -1,6 +1,6 @@
 // Attention of a pass: every run is a context (all positions but the last) and any number of rows, each of which stands
-// at the last position and sees its run's context and itself. The last position of the clean or noised run is such a row
-// too, so a row whose patch is zero takes the noised run's path and has its bits.
+// at the last position and sees its run's context and itself. The last position of the clean or noised run is such a
+// row too, so a row whose patch is zero takes the noised run's path and has its bits.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -22,16 +22,17 @@ struct Context {
 
 class Attention {
   public:
-    /// `contexts`, one per run, fill rows [0, contexts_end) of the hidden states without a hole. The configuration must stay.
+    /// `contexts`, one per run, fill rows [0, contexts_end) of the hidden states without a hole. The configuration must
+    /// stay.
     Attention(const ModelConfig& config, std::vector<Context> contexts, Precision precision,
               c10::Device device = at::kCPU);
 
     /// Appends a row of each given run after those that are there.
     void add_rows(std::span<const std::int64_t> runs);
 
-    /// The projected queries, keys and values [N, (H + 2 Hkv) Dh] of all N = contexts and rows, which are overwritten, at their
-    /// positions [N]: heads normed where the model does so, rotated, and mixed. Returns [N, H Dh], or without `with_contexts`
-    /// only the rows' part [R, H Dh].
+    /// The projected queries, keys and values [N, (H + 2 Hkv) Dh] of all N = contexts and rows, which are overwritten,
+    /// at their positions [N]: heads normed where the model does so, rotated, and mixed. Returns [N, H Dh], or without
+    /// `with_contexts` only the rows' part [R, H Dh].
     at::Tensor mix(const at::Tensor& qkv, const LayerWeights& layer, const Rotary& rotary, const at::Tensor& positions,
                    bool with_contexts) const;
 

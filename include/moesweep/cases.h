@@ -73,7 +73,8 @@ std::optional<std::int32_t> bos_token(const Tokenizer& tokenizer, Bos setting);
 /// belongs to the subject if its characters overlap the subject's. Errors as bos_token.
 Case make_case(const Tokenizer& tokenizer, const Config& config, const Fact& fact, std::int32_t record);
 
-/// Judges the two deltas of a case that still is `usable` by cases.clean_margin and cases.noise_drop; NaN passes neither.
+/// Judges the two deltas of a case that still is `usable` by cases.clean_margin and cases.noise_drop; NaN passes
+/// neither.
 Status judge_margins(const Config::Cases& rules, double delta_clean, double delta_noised);
 
 /// The cases of the study: the first cases.limit usable ones (0 = all), as indices into `cases` (scan order).

@@ -1,8 +1,8 @@
-// Ranks that work together: all of a run, those of a node, or an expert group. Nobody else includes mpi.h or nccl.h. Tensors
-// travel in rows: by MPI where they are on the CPU, by NCCL where each rank has a GPU of its own, through the host and MPI
-// where ranks share one. The call has one shape: it is started, other work is done, and wait() gives what arrived (MPI moves
-// it on whenever it is called meanwhile, if only to look for letters). Without mpirun there is one rank and every call is a
-// copy.
+// Ranks that work together: all of a run, those of a node, or an expert group. Nobody else includes mpi.h or nccl.h.
+// Tensors travel in rows: by MPI where they are on the CPU, by NCCL where each rank has a GPU of its own, through the
+// host and MPI where ranks share one. The call has one shape: it is started, other work is done, and wait() gives what
+// arrived (MPI moves it on whenever it is called meanwhile, if only to look for letters). Without mpirun there is one
+// rank and every call is a copy.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -44,8 +44,8 @@ class RowExchange {
 
 class Comm {
   public:
-    /// Starts MPI; one such Comm lives at a time, outlives its parts, and its destructor ends MPI. SharedError(usage) in a task
-    /// of several that srun started without PMI.
+    /// Starts MPI; one such Comm lives at a time, outlives its parts, and its destructor ends MPI. SharedError(usage)
+    /// in a task of several that srun started without PMI.
     Comm();
     /// Whether this is the first task of its Slurm step, or in none: who speaks where there is no Comm.
     static bool is_first_task();
@@ -80,9 +80,9 @@ class Comm {
 
     /// values holds size() parts of equal length, the r-th for rank r; returns the parts from all ranks, in rank order.
     std::vector<std::int64_t> all_to_all(std::span<const std::int64_t> values) const;
-    /// Sends rows [sum of send counts, ...], those for rank 0 first, and receives as many from each rank as it sends here. They
-    /// are on the CPU of all ranks or on the GPUs of all, always the same GPU of a rank; the first time, the GPUs' network is
-    /// set up.
+    /// Sends rows [sum of send counts, ...], those for rank 0 first, and receives as many from each rank as it sends
+    /// here. They are on the CPU of all ranks or on the GPUs of all, always the same GPU of a rank; the first time, the
+    /// GPUs' network is set up.
     RowExchange exchange(const at::Tensor& rows, std::span<const std::int64_t> send_counts,
                          std::span<const std::int64_t> receive_counts) const;
 
@@ -110,8 +110,8 @@ class Comm {
     /// What has gone wrong in the GPUs' networks while nobody called them. Any thread may ask.
     static std::optional<std::string> failure();
 
-    /// Ends all ranks at once with this exit code, for an Error in work that the others do not share. Any thread may call it,
-    /// and the first decides.
+    /// Ends all ranks at once with this exit code, for an Error in work that the others do not share. Any thread may
+    /// call it, and the first decides.
     [[noreturn]] void abort(Exit code) const;
     /// Does not return once another thread has called abort(). That breaks off what GPUs receive, so ask it before any
     /// numbers are kept.

@@ -126,26 +126,27 @@ struct MemorySize {
 std::optional<MemorySize> parse_memory(std::string_view text);
 
 /// Whether the scan or the unit files depend on a key, so that it must not differ when a run goes on: model.precision,
-/// model.bos, cases.* but path and discovery, noise.scale and seed, sweep.*, scale_up's filters, store.*, run.device, and
-/// run.unit, which changes no number but names the unit files. The other keys may change. Paths: what they lead to is known
-/// by its SHA-256, and a moved model is still the same model. cases.discovery, select.*, controls.*, stats.*: they only say
-/// how the finished rows are split and summed up, so a run may be merged again under other values without computing a unit
-/// anew. Error(internal): no such key.
+/// model.bos, cases.* but path and discovery, noise.scale and seed, sweep.*, scale_up's filters, store.*, run.device,
+/// and run.unit, which changes no number but names the unit files. The other keys may change. Paths: what they lead to
+/// is known by its SHA-256, and a moved model is still the same model. cases.discovery, select.*, controls.*, stats.*:
+/// they only say how the finished rows are split and summed up, so a run may be merged again under other values without
+/// computing a unit anew. Error(internal): no such key.
 bool is_identity(std::string_view key);
 
-/// Reads `file` (may be empty: none), then the environment's MOESWEEP_SECTION_KEY, then `overrides` ("section.key=value").
-/// Error(usage) for an unknown key, a value of the wrong type or out of range, a repeated key, or a line that is neither
-/// [section], key = value nor a comment (a line that starts with # or ;). It opens with where the mistake is:
-/// "configs/x.ini:12: noise.scale: ...", "MOESWEEP_NOISE_SCALE: ..." or "--noise.scale: ...". Error(data): no such file.
-/// Variables that start with MOESWEEP_ but name no section (MOESWEEP_BUILD) are ignored.
-/// Relative paths in a file stay relative to the working directory; ~ and ~/ in front of a path become the home folder. A byte
-/// order mark in front of the file is skipped.
+/// Reads `file` (may be empty: none), then the environment's MOESWEEP_SECTION_KEY, then `overrides`
+/// ("section.key=value"). Error(usage) for an unknown key, a value of the wrong type or out of range, a repeated key,
+/// or a line that is neither [section], key = value nor a comment (a line that starts with # or ;). It opens with where
+/// the mistake is: "configs/x.ini:12: noise.scale: ...", "MOESWEEP_NOISE_SCALE: ..." or "--noise.scale: ...".
+/// Error(data): no such file. Variables that start with MOESWEEP_ but name no section (MOESWEEP_BUILD) are ignored.
+/// Relative paths in a file stay relative to the working directory; ~ and ~/ in front of a path become the home folder.
+/// A byte order mark in front of the file is skipped.
 Config load_config(const std::string& file, const std::vector<std::string>& overrides);
 
 /// Reads an INI text alone, such as the config.ini of a run folder; `name` stands for it in messages.
 Config parse_config(std::string_view text, const std::string& name);
 
-/// The effective configuration, each key under its meaning, as an INI file that parse_config reads back to the same values.
+/// The effective configuration, each key under its meaning, as an INI file that parse_config reads back to the same
+/// values.
 std::string to_ini(const Config& config);
 
 /// A list of numbers such as "1,2,4"; empty for "". The texts in a Config are checked: Error(internal) otherwise.

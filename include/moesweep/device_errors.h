@@ -6,8 +6,8 @@
 
 namespace moesweep {
 
-/// Runs `step`, which may use `device`. Error(io) naming the device where its memory does not suffice or a call of its driver
-/// fails; other exceptions pass.
+/// Runs `step`, which may use `device`. Error(io) naming the device where its memory does not suffice or a call of its
+/// driver fails; other exceptions pass.
 void on_device(c10::Device device, const std::function<void()>& step);
 
 }  // namespace moesweep

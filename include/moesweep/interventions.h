@@ -1,5 +1,6 @@
 // What is put back: functions that name the patches of a layer's cases, and one that makes their vectors, all at once.
-// Adding a control means adding a function to interventions.cpp and a Kind to tables.h; nothing else in the sweep knows the kinds.
+// Adding a control means adding a function to interventions.cpp and a Kind to tables.h; nothing else in the sweep knows
+// the kinds.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -29,8 +30,8 @@ struct SitePlan {
 /// Two clean-active experts of a case, for equal_norm.
 using Pair = std::array<std::int32_t, 2>;
 
-/// What the base runs leave at the last position of B cases at one layer: run 2b is case b's clean run, 2b + 1 its noised one.
-/// Experts are in slot order (descending weight).
+/// What the base runs leave at the last position of B cases at one layer: run 2b is case b's clean run, 2b + 1 its
+/// noised one. Experts are in slot order (descending weight).
 struct LayerSites {
     std::span<const std::int64_t> experts;       ///< [2B, K]
     at::Tensor contributions;                    ///< [2B, K, D] c_e (eq. 5)

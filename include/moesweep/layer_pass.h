@@ -1,9 +1,10 @@
-// The one idea of moesweep: all base runs and all patched rows of a block of cases walk through the layers together, once.
+// The one idea of moesweep: all base runs and all patched rows of a block of cases walk through the layers together,
+// once.
 //
-// The hidden states are one matrix [N, D]: first every run's context (all positions but the last), then one row per last
-// position: the base runs' own, then the patched ones in the order in which layers make them. A patch at the last position
-// of layer l changes nothing but that position above l, so a patched run is one row from l on, and the live rows are
-// always a prefix of those to come.
+// The hidden states are one matrix [N, D]: first every run's context (all positions but the last), then one row per
+// last position: the base runs' own, then the patched ones in the order in which layers make them. A patch at the last
+// position of layer l changes nothing but that position above l, so a patched run is one row from l on, and the live
+// rows are always a prefix of those to come.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -67,8 +68,9 @@ struct PassResult {
     UnitTables tables;  ///< sorted as tables.h says; case_begin and case_end are left to the caller
 };
 
-/// Walks all layers once. The numbers of a case do not depend on which other cases are in the pass, on the micro-batches
-/// or on the group. Every rank of the group calls it, also one without cases. Nothing if some rank wished to stop.
+/// Walks all layers once. The numbers of a case do not depend on which other cases are in the pass, on the
+/// micro-batches or on the group. Every rank of the group calls it, also one without cases. Nothing if some rank wished
+/// to stop.
 std::optional<PassResult> run_pass(const Engine& engine, std::span<const PassCase> cases, const PassPlan& plan,
                                    Traffic* traffic = nullptr);
 

@@ -1,6 +1,6 @@
-// The arithmetic of one decoder layer on rows of hidden states [N, D], on whatever device the tensors are.
-// A row's result does not depend on the other rows or on its place among them: every matrix product runs in tiles of one
-// fixed number of rows (the last one padded), so its shape, and with it the order of its sums, is always the same.
+// The arithmetic of one decoder layer on rows of hidden states [N, D], on whatever device the tensors are. A row's
+// result does not depend on the other rows or on its place among them: every matrix product runs in tiles of one fixed
+// number of rows (the last one padded), so its shape, and with it the order of its sums, is always the same.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -12,14 +12,16 @@
 
 namespace moesweep {
 
-// Products are of fp32 numbers (fp64 in that precision), for which a matrix in bf16 is widened block by block; that is exact. Whether
-// what meets it is rounded to bf16, the precision says (config.h): in split it is not, so its numbers are those of fp32.
+// Products are of fp32 numbers (fp64 in that precision), for which a matrix in bf16 is widened block by block; that is
+// exact. Whether what meets it is rounded to bf16, the precision says (config.h): in split it is not, so its numbers
+// are those of fp32. Hopper's tensor cores make the same products of bf16 terms (src/model/kernels/tensors.h).
 
 /// x as parity holds it: rounded to bf16, in the dtype that it has. In other precisions x itself.
 at::Tensor held(const at::Tensor& x, Precision precision);
 
-/// Rows of every matrix product that is a library's, on the CPU and elsewhere. Libraries pick their kernels by shape, so these
-/// numbers never vary. Products with bf16 matrices on a GPU are made by a kernel of ours that needs no such care.
+/// Rows of every matrix product that is a library's, on the CPU and elsewhere. Libraries pick their kernels by shape,
+/// so these numbers never vary. Products with bf16 matrices on a GPU are made by a kernel of ours that needs no such
+/// care.
 inline constexpr std::int64_t row_tile = 64, device_row_tile = 512;
 
 /// x [N, in] times weight [out, in] transposed, plus bias [out] if defined: [N, out].
@@ -50,21 +52,21 @@ Routing route(const MoeWeights& moe, const ModelConfig& config, const at::Tensor
 
 /// Takes the answers E_e(x) [n, D] of the slots [begin, begin + n).
 using UseAnswers = std::function<void(std::int64_t begin, const at::Tensor& answers)>;
-/// Runs the experts that a rank holds over slots, which are pairs of a row and an expert sorted by expert: slot_rows [S] are
-/// rows of x [N, D], counts the slots of each expert of the share.
+/// Runs the experts that a rank holds over slots, which are pairs of a row and an expert sorted by expert: slot_rows
+/// [S] are rows of x [N, D], counts the slots of each expert of the share.
 void run_experts(const MoeWeights& moe, const at::Tensor& x, const at::Tensor& slot_rows,
                  std::span<const std::int64_t> counts, const UseAnswers& use);
 
-/// c_e = w_e E_e(x) of every routed expert, per slot and not summed: [N, K, D] (paper, eq. 5). All experts must be held here.
-/// `between` is called after each expert.
+/// c_e = w_e E_e(x) of every routed expert, per slot and not summed: [N, K, D] (paper, eq. 5). All experts must be held
+/// here. `between` is called after each expert.
 at::Tensor contributions(
     const MoeWeights& moe, const Routing& routing, const at::Tensor& x, const std::function<void()>& between = [] {});
 
 /// w_e E_e(x) from answers [n, D], which are overwritten, and weights [n, 1].
 at::Tensor weigh(at::Tensor answers, const at::Tensor& weights, Precision precision);
 
-/// The MoE block's output: contributions summed in slot order (in parity in the order of experts, as transformers does), plus
-/// the shared expert: [N, D].
+/// The MoE block's output: contributions summed in slot order (in parity in the order of experts, as transformers
+/// does), plus the shared expert: [N, D].
 at::Tensor combine(const MoeWeights& moe, const Routing& routing, const at::Tensor& contributions, const at::Tensor& x);
 
 /// a [N, D] . b[which] in double: [N], with b [n, D] in double and which [N].

@@ -1,5 +1,5 @@
-// How a run is laid out over the ranks and their memory, before anything is computed: how many ranks share a model, whether
-// it stays in memory, and how many cases a pass and a micro-batch take. It changes no number.
+// How a run is laid out over the ranks and their memory, before anything is computed: how many ranks share a model,
+// whether it stays in memory, and how many cases a pass and a micro-batch take. It changes no number.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -53,21 +53,24 @@ struct Ranks {
 std::int64_t available_memory();
 /// Bytes that this process holds now.
 std::int64_t resident_memory();
-/// For the rest of the process. Each step of a pass frees blocks of many megabytes and asks for the like of them again. By default
-/// glibc hands such blocks back to the kernel, which must clear every page anew: a fifth of the run (bench/RESULTS.md).
+/// For the rest of the process. Each step of a pass frees blocks of many megabytes and asks for the like of them again.
+/// By default glibc hands such blocks back to the kernel, which must clear every page anew: a fifth of the run
+/// (bench/RESULTS.md).
 void keep_freed_memory();
 
-/// The memory is the GPU's where ranks run on GPUs, divided among those that share one. Every rank calls it and gets the same.
+/// The memory is the GPU's where ranks run on GPUs, divided among those that share one. Every rank calls it and gets
+/// the same.
 Ranks look_at_ranks(const Config& config, const Comm& world, c10::Device device);
 
-/// parallel.experts and model.weights as given; where they say auto, the first that fits into memory of: resident with 1, 2,
-/// 4 ... ranks to a group, streamed with 1, 2, 4 ... No group is larger than a node unless asked for. Error(usage) if more
-/// ranks are asked for than there are, or if a run.memory given as a size cannot be kept; where it is a share of what there
-/// is, the smallest layout is taken.
+/// parallel.experts and model.weights as given; where they say auto, the first that fits into memory of: resident with
+/// 1, 2, 4 ... ranks to a group, streamed with 1, 2, 4 ... No group is larger than a node unless asked for.
+/// Error(usage) if more ranks are asked for than there are, or if a run.memory given as a size cannot be kept; where it
+/// is a share of what there is, the smallest layout is taken.
 Layout choose_layout(const Config& config, const Weights& weights, const Workload& work, const Ranks& ranks);
 
-/// What would let a run fit whose layout does not, each laid out and found to fit: split where the run has more, fewer ranks on
-/// a node or more nodes, with the options that go along, and more memory. For run.memory as a share of what there is.
+/// What would let a run fit whose layout does not, each laid out and found to fit: split where the run has more, fewer
+/// ranks on a node or more nodes, with the options that go along, and more memory. For run.memory as a share of what
+/// there is.
 std::vector<std::string> ways_to_fit(const Config& config, const Weights& weights, const Workload& work,
                                      const Ranks& ranks);
 

@@ -1,6 +1,6 @@
 // The architecture in one page: a decoder-only MoE transformer as config.json describes it. Field names are Hugging
-// Face's. Each family (src/model/families/) has its own defaults, and fills in what its config.json says or implies; nothing
-// else asks for the family.
+// Face's. Each family (src/model/families/) has its own defaults, and fills in what its config.json says or implies;
+// nothing else asks for the family.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -59,9 +59,9 @@ struct ModelConfig {
     } names;
 };
 
-/// Reads MODEL/config.json. What it leaves out has the value that transformers' class of the family gives it. Error(data)
-/// names the field that is out of range, is null where that is no value, contradicts another, or asks for something that is
-/// not supported (rope scaling, quantised weights, an activation other than silu, an unknown family).
+/// Reads MODEL/config.json. What it leaves out has the value that transformers' class of the family gives it.
+/// Error(data) names the field that is out of range, is null where that is no value, contradicts another, or asks for
+/// something that is not supported (rope scaling, quantised weights, an activation other than silu, an unknown family).
 ModelConfig read_model_config(const std::filesystem::path& model_folder);
 /// The same of its contents; `file` is its name in messages.
 ModelConfig parse_model_config(const Json& json, const std::string& file);
@@ -74,8 +74,8 @@ struct ExpectedTensor {
     std::string name;
     std::vector<std::int64_t> shape;
 
-    /// Another stored tensor of which it is a part, where parts are as many elements in their order as its shape has: all of
-    /// a tied matrix, a slice of fused experts.
+    /// Another stored tensor of which it is a part, where parts are as many elements in their order as its shape has:
+    /// all of a tied matrix, a slice of fused experts.
     struct Elsewhere {
         std::string name;
         std::vector<std::int64_t> shape;
@@ -85,8 +85,8 @@ struct ExpectedTensor {
 };
 std::vector<ExpectedTensor> expected_tensors(const ModelConfig& config);
 
-/// config.json as the families see it. Each read() leaves `value`, the family's default, as it is where config.json lacks the
-/// field; a field with two names must not have two values. One line per mistake.
+/// config.json as the families see it. Each read() leaves `value`, the family's default, as it is where config.json
+/// lacks the field; a field with two names must not have two values. One line per mistake.
 class ConfigReader {
   public:
     using Names = std::initializer_list<const char*>;

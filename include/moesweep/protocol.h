@@ -39,8 +39,8 @@ struct Digests {
     std::string known;
 };
 /// SHA-256 of tokenizer.json and of the facts file; of the weights: of the lines "<sha256>  <file name>" that sha256sum
-/// prints for the files of the checkpoint in the order of their names. The ranks divide the files. What the run knows of a
-/// file of the same path, size and time holds, unless `verify` says to read it again. Complete on root alone.
+/// prints for the files of the checkpoint in the order of their names. The ranks divide the files. What the run knows
+/// of a file of the same path, size and time holds, unless `verify` says to read it again. Complete on root alone.
 Digests identify(const Config& config, const Inputs& inputs, const std::filesystem::path& run, bool verify,
                  const Comm& world);
 /// Notes the digests in the folder of a run that is theirs.
@@ -70,8 +70,9 @@ struct Crew {
     Traffic traffic = {};                            ///< of the sweep so far
 };
 
-/// Base runs of candidates in scan order, divided over the ranks, until cases.limit are usable (and scale_up.limit under its
-/// filters). The scan ends with the record that completes the limits, however many ranks worked ahead. Empty if stopped.
+/// Base runs of candidates in scan order, divided over the ranks, until cases.limit are usable (and scale_up.limit
+/// under its filters). The scan ends with the record that completes the limits, however many ranks worked ahead. Empty
+/// if stopped.
 std::vector<Case> scan(const Config& config, const Inputs& inputs, Crew& crew);
 
 /// A set of units: the same cases under one noise, with the same kinds of rows.
@@ -98,9 +99,9 @@ std::optional<Series> control_series(const Config& config, const Store& store, c
 std::vector<SitePlan> sweep_sites(const Config& config, const ModelConfig& model);
 std::vector<SitePlan> control_sites(const Config& config, const ModelConfig& model, const Selection& selection);
 
-/// Computes and commits every unit of a series that is not there yet. Expert groups ask for units as they need them. False
-/// if a rank was asked to stop first, or the deadline came: what is in hand is left between two micro-batches. If a rank
-/// cannot commit, nothing more is dealt out, the others commit what they have in hand, and all throw its error.
+/// Computes and commits every unit of a series that is not there yet. Expert groups ask for units as they need them.
+/// False if a rank was asked to stop first, or the deadline came: what is in hand is left between two micro-batches. If
+/// a rank cannot commit, nothing more is dealt out, the others commit what they have in hand, and all throw its error.
 bool compute_series(const Config& config, const Inputs& inputs, const std::vector<Case>& cases, const Series& series,
                     const std::vector<SitePlan>& sites, Crew& crew);
 
@@ -111,7 +112,8 @@ void log_traffic(const Crew& crew);
 RunTables read_run(const Config& config, const Store& store, const Scan& scan);
 std::int32_t expert_count(const Scan& scan);  ///< E, as the scan noted it
 
-/// Joins all series, runs the study and writes sweep.h5. A second pass that was not made is left out, and the study says so.
+/// Joins all series, runs the study and writes sweep.h5. A second pass that was not made is left out, and the study
+/// says so.
 Study merge_run(const Config& config, const Store& store, const Attributes& provenance);
 
 /// What a run would cost, without running it.

@@ -1,6 +1,6 @@
-// safetensors files. Headers are read and validated as the reference implementation does (at most 100 MB, offsets in order
-// without hole or overlap, size = shape x dtype, no duplicate key). Data is read when asked for, by place: nothing is
-// mapped, so a file that is cut meanwhile is an error and not the end of the process.
+// safetensors files. Headers are read and validated as the reference implementation does (at most 100 MB, offsets in
+// order without hole or overlap, size = shape x dtype, no duplicate key). Data is read when asked for, by place:
+// nothing is mapped, so a file that is cut meanwhile is an error and not the end of the process.
 #pragma once
 #include <cstdint>
 #include <span>

@@ -27,7 +27,8 @@ enum class Kind : std::int8_t {
 inline constexpr const char* kind_names[] = {"block",           "expert", "coalition_clean",
                                              "coalition_union", "subset", "equal_norm"};
 
-/// Routing of the last position, a line per (case, layer, run), in that order. K columns in expert, weight, contribution_norm.
+/// Routing of the last position, a line per (case, layer, run), in that order. K columns in expert, weight,
+/// contribution_norm.
 struct RoutingTable {
     std::vector<std::int32_t> case_index, layer;
     std::vector<RunKind> run;
@@ -99,8 +100,8 @@ struct RunTables {
 /// Named texts: attributes of /meta, /provenance and of a result table.
 using Attributes = std::vector<std::pair<std::string, std::string>>;
 
-/// A table of /results: what the study computed, in the form that the store writes and readers get (a group, a dataset a
-/// column). The study makes them; the store knows nothing of what they mean.
+/// A table of /results: what the study computed, in the form that the store writes and readers get (a group, a dataset
+/// a column). The study makes them; the store knows nothing of what they mean.
 struct ResultColumn {
     std::string name, unit, meaning;
     std::variant<std::vector<std::int8_t>, std::vector<std::int32_t>, std::vector<std::int64_t>, std::vector<double>,

@@ -1,4 +1,5 @@
-// Text to token ids, from a Hugging Face tokenizer.json: byte-level BPE (Qwen3, GLM) and the SentencePiece kind (Mixtral).
+// Text to token ids, from a Hugging Face tokenizer.json: byte-level BPE (Qwen3, GLM) and the SentencePiece kind
+// (Mixtral).
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -19,16 +20,17 @@ struct Encoding {
 
 class Tokenizer {
   public:
-    /// Reads MODEL/tokenizer.json. Error(data) names the file and the byte where its JSON is broken, or the field that is
-    /// missing, malformed or of an unsupported kind, or says how to make the file of a tokenizer of another kind.
+    /// Reads MODEL/tokenizer.json. Error(data) names the file and the byte where its JSON is broken, or the field that
+    /// is missing, malformed or of an unsupported kind, or says how to make the file of a tokenizer of another kind.
     explicit Tokenizer(const std::filesystem::path& model_folder);
     ~Tokenizer();
     Tokenizer(Tokenizer&&) noexcept;
     Tokenizer& operator=(Tokenizer&&) noexcept;
 
-    /// The ids of a UTF-8 text without special tokens around it; a literal "<s>" in it is the token <s>. Ids and spans are
-    /// those of the `tokenizers` package's encode(text, add_special_tokens=False). Error(data) if the text is not valid
-    /// UTF-8, has a character without a token in a vocabulary without an unknown token, or holds a token of note().
+    /// The ids of a UTF-8 text without special tokens around it; a literal "<s>" in it is the token <s>. Ids and spans
+    /// are those of the `tokenizers` package's encode(text, add_special_tokens=False). Error(data) if the text is not
+    /// valid UTF-8, has a character without a token in a vocabulary without an unknown token, or holds a token of
+    /// note().
     Encoding encode(std::string_view text) const;
 
     /// The id that stands for a word following a space: of " X" in byte-level BPE, of "X" where the normaliser prepends
@@ -38,19 +40,20 @@ class Tokenizer {
     /// The id of the bare word when it is one token. In the SentencePiece kind: the piece without its space mark.
     std::optional<std::int32_t> single_token_bare(std::string_view word) const;
 
-    /// The BOS id that the tokenizer's post-processor prepends by default, empty if it prepends none (model.bos = auto).
-    /// Error(data) if it prepends several tokens.
+    /// The BOS id that the tokenizer's post-processor prepends by default, empty if it prepends none (model.bos =
+    /// auto). Error(data) if it prepends several tokens.
     std::optional<std::int32_t> default_bos() const;
     /// The BOS token's id (model.bos = yes): by the post-processor if it prepends one token, else by the model folder's
     /// tokenizer_config.json (bos_token) or config.json (bos_token_id), which are read now; empty if none names one.
     /// Error(data) if they are broken or name no token.
     std::optional<std::int32_t> bos() const;
-    /// What the model folder's other files say against default_bos(), in a line; empty where nothing does. It counts all the
-    /// same, as in transformers 5; older ones went by add_bos_token. Error(data) if tokenizer_config.json is broken.
+    /// What the model folder's other files say against default_bos(), in a line; empty where nothing does. It counts
+    /// all the same, as in transformers 5; older ones went by add_bos_token. Error(data) if tokenizer_config.json is
+    /// broken.
     std::string bos_dispute() const;
 
-    /// A line about tokens that tokenizer_config.json or an older file beside it adds, so that transformers knows them, and
-    /// tokenizer.json does not have; empty where there is none.
+    /// A line about tokens that tokenizer_config.json or an older file beside it adds, so that transformers knows them,
+    /// and tokenizer.json does not have; empty where there is none.
     std::string note() const;
 
     /// A token's piece as it stands in the vocabulary. id must be in [0, size()).

@@ -1,5 +1,6 @@
-// A model's weights as tensors, converted from the checkpoint to the precision of the run. Who supplies a layer is decided
-// here alone: a pass asks a LayerSource for its layers in order, whether they lie in memory or come from the disk.
+// A model's weights as tensors, converted from the checkpoint to the precision of the run. Who supplies a layer is
+// decided here alone: a pass asks a LayerSource for its layers in order, whether they lie in memory or come from the
+// disk.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
@@ -24,7 +25,8 @@ struct Mlp {
     at::Tensor down;     ///< [D, F]
 };
 
-/// The experts [first, end) of every layer that one rank holds. Ranks in order hold all of them; sizes differ by one at most.
+/// The experts [first, end) of every layer that one rank holds. Ranks in order hold all of them; sizes differ by one at
+/// most.
 struct ExpertShare {
     std::int64_t first = 0, end = 0;
 };
@@ -51,8 +53,9 @@ struct LayerWeights {
 /// The dtype of activations, norms, biases and routers: fp32 or fp64.
 at::ScalarType activation_dtype(Precision precision);
 
-/// A checkpoint opened under an architecture: whole, or Error(data) with the first of its problems. Values are checked when
-/// read: a NaN or an infinity is Error(data) naming file and tensor. Precisions with matrices in bf16 need them stored so.
+/// A checkpoint opened under an architecture: whole, or Error(data) with the first of its problems. Values are checked
+/// when read: a NaN or an infinity is Error(data) naming file and tensor. Precisions with matrices in bf16 need them
+/// stored so.
 class Weights {
   public:
     Weights(const std::filesystem::path& model_folder, const ModelConfig& config, Precision precision,
@@ -66,8 +69,8 @@ class Weights {
     at::Tensor embed(std::span<const std::int32_t> ids) const;
     at::Tensor head(std::span<const std::int32_t> ids) const;
 
-    /// The embedding matrix in blocks of a fixed number of rows: sum and sum of squares of blocks [first, end), two doubles
-    /// a block. Ranks divide the blocks; what follows from all of them does not depend on how.
+    /// The embedding matrix in blocks of a fixed number of rows: sum and sum of squares of blocks [first, end), two
+    /// doubles a block. Ranks divide the blocks; what follows from all of them does not depend on how.
     std::int64_t embedding_blocks() const;
     std::vector<double> embedding_sums(std::int64_t first, std::int64_t end) const;
     /// Unbiased standard deviation of all elements of the embedding matrix, from the sums of all blocks in order.
@@ -107,16 +110,16 @@ class Weights {
 class LayerSource {
   public:
     LayerSource(const Weights& weights, ExpertShare share, bool streamed);
-    /// Resident layers whose values are not read: `make` writes those of each stored tensor, given its name there and its place
-    /// [as stored] on the device. For benchmarks of models too large to be carried to where they run.
+    /// Resident layers whose values are not read: `make` writes those of each stored tensor, given its name there and
+    /// its place [as stored] on the device. For benchmarks of models too large to be carried to where they run.
     using Make = std::function<void(const std::string& name, const at::Tensor& values)>;
     LayerSource(const Weights& weights, ExpertShare share, const Make& make);
     ~LayerSource();
     LayerSource(const LayerSource&) = delete;
     LayerSource& operator=(const LayerSource&) = delete;
 
-    /// Layer `index`, valid until the next call. Passes ask for 0, 1, ... L - 1; one that was abandoned may be followed by
-    /// another from 0. An Error of the reader is thrown here.
+    /// Layer `index`, valid until the next call. Passes ask for 0, 1, ... L - 1; one that was abandoned may be followed
+    /// by another from 0. An Error of the reader is thrown here.
     const LayerWeights& layer(std::int64_t index);
 
     ExpertShare share() const;

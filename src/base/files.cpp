@@ -1,4 +1,5 @@
-// POSIX calls, each return code checked: what the C++ streams hide (fsync, the reason of a failure) is what matters here.
+// POSIX calls, each return code checked: what the C++ streams hide (fsync, the reason of a failure) is what matters
+// here.
 #include "moesweep/files.h"
 
 #include <fcntl.h>
@@ -27,7 +28,8 @@ namespace fs = std::filesystem;
     fail(Exit::io, "{}: {}: {}", path.string(), what, std::generic_category().message(error));
 }
 
-/// An open file. The destructor closes without asking; a writer calls close() itself, because there the last error shows.
+/// An open file. The destructor closes without asking; a writer calls close() itself, because there the last error
+/// shows.
 class File {
   public:
     explicit File(int descriptor) : descriptor_(descriptor) {}

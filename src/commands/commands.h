@@ -34,8 +34,8 @@ void merge(const CommandLine& line);
 void report(const CommandLine& line);
 /// moesweep inspect MODEL: geometry, tensors, tokenizer. Ends with an Error where a run would be refused.
 void inspect(const CommandLine& line);
-/// The token that prompts begin with, as inspect and plan say it; behind it, if model.bos = auto, where the tokenizer's files
-/// disagree on it. Errors as bos_token.
+/// The token that prompts begin with, as inspect and plan say it; behind it, if model.bos = auto, where the tokenizer's
+/// files disagree on it. Errors as bos_token.
 std::vector<std::string> bos_lines(const Tokenizer& tokenizer, Bos setting);
 /// moesweep tokenize MODEL TEXT...: a line of ids per text.
 void tokenize(const CommandLine& line);

@@ -57,8 +57,8 @@ void print_geometry(const ModelConfig& m) {
     say("vocabulary", fmt::format("{}{}", m.vocab_size, m.tie_word_embeddings ? ", embeddings tied" : ""));
 }
 
-/// What a run on the folder would be refused for, or would compute otherwise than transformers, a line each; the first is what
-/// inspect ends with.
+/// What a run on the folder would be refused for, or would compute otherwise than transformers, a line each; the first
+/// is what inspect ends with.
 class Problems {
   public:
     template <class Check>

@@ -29,8 +29,8 @@ const std::vector<Key>& keys();
 /// sweep.layers as closed ranges, "all" as none; nothing where the text is no list of layers.
 std::optional<std::vector<std::pair<int, int>>> layer_ranges(std::string_view text);
 
-/// A path with its leading ~ expanded; nothing where it holds what a shell or another reader of files would have taken off or
-/// replaced (quotes, a comment, $NAME), for then a folder of that name is not what is meant.
+/// A path with its leading ~ expanded; nothing where it holds what a shell or another reader of files would have taken
+/// off or replaced (quotes, a comment, $NAME), for then a folder of that name is not what is meant.
 std::optional<std::string> parse_path(const std::string& text);
 
 }  // namespace moesweep

@@ -12,8 +12,9 @@ namespace moesweep {
 namespace {
 
 constexpr std::int64_t width_step = 16;  // contexts are padded to a multiple of this
-// Rows of one run that share a product with its keys. MKL's kernels for AVX2 take 12 rows at a time and sum in another order where
-// 8 are left over, so that a row's bits would depend on its place: a multiple of 12 leaves none, however many heads share a key.
+// Rows of one run that share a product with its keys. MKL's kernels for AVX2 take 12 rows at a time and sum in another
+// order where 8 are left over, so that a row's bits would depend on its place: a multiple of 12 leaves none, however
+// many heads share a key.
 constexpr std::int64_t tile = 24;
 constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 
@@ -145,7 +146,8 @@ at::Tensor Attention::mix_by_kernels(const at::Tensor& qkv, const LayerWeights& 
     const at::Tensor all = qkv.contiguous();
     const kernels::Heads heads{all.size(0), static_cast<int>(heads_), static_cast<int>(kv_heads_),
                                static_cast<int>(head_dim_)};
-    kernels::norm_and_rotate(all, heads, layer.q_norm, layer.k_norm, config_.rms_norm_eps, rotary, positions);
+    kernels::norm_and_rotate(all, heads, layer.q_norm, layer.k_norm, config_.rms_norm_eps, rotary.cos, rotary.sin,
+                             positions, precision_);
     std::int64_t most = 0;
     for (const Context& context : contexts_) most = std::max(most, context.length);
     return kernels::attend(all, heads, with_contexts ? 0 : contexts_end_, first_, count_, most, precision_);

@@ -30,9 +30,9 @@ struct LayerPlan {
     std::vector<Piece> pieces;  ///< cover the parts, in this order; neighbours in a file share a piece
 };
 
-/// Plans a layer with the experts of a share, into `memory` [bytes] of uint8; undefined memory: its sizes alone. Matrices get the
-/// run's matrix_dtype, norms, biases and routers its dtype. Error(internal) for a layer or a share that is not there,
-/// Error(data) for a matrix that is to be bf16 and is stored otherwise.
+/// Plans a layer with the experts of a share, into `memory` [bytes] of uint8; undefined memory: its sizes alone.
+/// Matrices get the run's matrix_dtype, norms, biases and routers its dtype. Error(internal) for a layer or a share
+/// that is not there, Error(data) for a matrix that is to be bf16 and is stored otherwise.
 LayerPlan plan_layer(const Weights& weights, std::int64_t index, ExpertShare share, const at::Tensor& memory = {});
 
 /// Bytes that the parts take in their files.

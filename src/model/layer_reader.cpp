@@ -48,7 +48,8 @@ void LayerReader::read(const LayerPlan& plan, const at::Tensor& memory, const st
         }
         convert_piece(plan, piece, bytes, static_cast<std::byte*>(memory.data_ptr()));
         if (drop_cached_) {
-            // From a piece before: what the cache holds across the border of two pieces stays when the first is dropped.
+            // From a piece before: what the cache holds across the border of two pieces stays when the first is
+            // dropped.
             const std::uint64_t begin = piece.begin - std::min(piece.begin, most_piece_bytes);
             piece.file->drop_cached(begin, piece.end - begin);
         }

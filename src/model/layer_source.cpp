@@ -13,8 +13,9 @@
 
 namespace moesweep {
 
-/// Layer l lies in memory[l] if resident. Streamed, the layers take turns in memory[l % 2]: the next one never lies where
-/// the one in use does. Off the CPU layer l is read into staging[l % 2] and uploads[l % 2] copies it to its memory.
+/// Layer l lies in memory[l] if resident. Streamed, the layers take turns in memory[l % 2]: the next one never lies
+/// where the one in use does. Off the CPU layer l is read into staging[l % 2] and uploads[l % 2] copies it to its
+/// memory.
 struct LayerSource::State {
     ExpertShare share;
     bool streamed;

@@ -35,8 +35,8 @@ at::Tensor factor(const at::Tensor& x, at::ScalarType matrix, Precision precisio
     return matrix == at::kBFloat16 && precision != Precision::split ? to_bf16_and_back(x) : x;
 }
 
-/// The product x [n, in] weight [out, in]^T tile by tile; x holds whole tiles. All tiles use one block of the weight before the
-/// next one is fetched from memory: a block stays in the cache, a whole expert of Mixtral does not.
+/// The product x [n, in] weight [out, in]^T tile by tile; x holds whole tiles. All tiles use one block of the weight
+/// before the next one is fetched from memory: a block stays in the cache, a whole expert of Mixtral does not.
 at::Tensor multiply_tiles(const at::Tensor& x, const at::Tensor& weight, Precision precision) {
     const std::int64_t columns = weight.size(0), block = x.is_cpu() ? 512 : columns, height = tile_rows(x);
     const at::Tensor left = factor(x, weight.scalar_type(), precision);
@@ -72,9 +72,10 @@ at::Tensor held(const at::Tensor& x, Precision precision) {
 }
 
 at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Precision precision) {
-    const at::Tensor out = kernels::can_multiply(weight)
-                               ? kernels::multiply(kernels::split(x, {}, precision), {weight}, kernels::one_group(x.size(0), x.device()))
-                               : multiply_tiles(pad_rows(x), weight, precision).narrow(0, 0, x.size(0));
+    const at::Tensor out =
+        kernels::can_multiply(weight)
+            ? kernels::multiply(kernels::split(x, {}, precision), {weight}, kernels::one_group(x.size(0), x.device()))
+            : multiply_tiles(pad_rows(x), weight, precision).narrow(0, 0, x.size(0));
     return held(bias.defined() ? out + bias : out, precision);
 }
 
@@ -86,9 +87,9 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, P
 
 at::Tensor feed_forward(const Mlp& mlp, const at::Tensor& x, Precision precision) {
     if (kernels::can_multiply(mlp.gate_up) && kernels::can_multiply(mlp.down))
-        return held(
-            kernels::feed_forward({&mlp, 1}, kernels::split(x, {}, precision), kernels::one_group(x.size(0), x.device()), precision),
-            precision);
+        return held(kernels::feed_forward({&mlp, 1}, kernels::split(x, {}, precision),
+                                          kernels::one_group(x.size(0), x.device()), precision),
+                    precision);
     return feed_forward_tiles(mlp, pad_rows(x), precision).narrow(0, 0, x.size(0));
 }
 

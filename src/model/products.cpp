@@ -11,7 +11,8 @@
 namespace moesweep {
 namespace {
 
-/// ATen has no other call for oneDNN's fp32 product. Its arguments are boxed, since their C++ types differ between versions.
+/// ATen has no other call for oneDNN's fp32 product. Its arguments are boxed, since their C++ types differ between
+/// versions.
 const std::optional<c10::OperatorHandle>& onednn_operator() {
     static const std::optional<c10::OperatorHandle> found =
         at::hasMKLDNN() ? c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""}) : std::nullopt;
@@ -22,8 +23,8 @@ at::Tensor multiplied_by_onednn(const at::Tensor& x, const at::Tensor& weight) {
     torch::jit::Stack stack;
     torch::jit::push(stack, x, weight, c10::IValue(), "none", c10::List<std::optional<at::Scalar>>(), c10::IValue());
     {
-        // Its generated kernels may point the stack pointer into the heap (oneDNN's issue 4845, up to 3.11.1), where the frame
-        // of any handler would be written over what is there.
+        // Its generated kernels may point the stack pointer into the heap (oneDNN's issue 4845, up to 3.11.1), where
+        // the frame of any handler would be written over what is there.
         const SignalsBlocked here;
         onednn_operator()->callBoxed(stack);
     }

@@ -32,8 +32,8 @@ struct F32 {
     static float value(Bits bits) { return std::bit_cast<float>(bits); }
 };
 
-/// False if an element was NaN or infinite. What was found is gathered in masks as wide as an element: so the compiler makes
-/// vectors of the loop.
+/// False if an element was NaN or infinite. What was found is gathered in masks as wide as an element: so the compiler
+/// makes vectors of the loop.
 template <class Stored, class Number>
 bool convert_all(std::span<const std::byte> bytes, Number* to) {
     using Bits = typename Stored::Bits;

@@ -26,8 +26,8 @@ std::int64_t step_bytes_per_row(const Weights& weights, const Workload& work, st
     // Projected, rotated and gathered into tiles; scores; mixed values and the output they are copied to.
     const std::int64_t attention = 3 * D + 2 * (queries + 2 * keys) + 2 * queries + 2 * keys * (1 + width / 16) +
                                    3 * (width + 1) * m.num_attention_heads + 3 * queries;
-    // Contributions per slot beside the normed rows; where they travel, also the rows out and in of two micro-batches and the
-    // answers out and in, with room for experts that are asked more than others.
+    // Contributions per slot beside the normed rows; where they travel, also the rows out and in of two micro-batches
+    // and the answers out and in, with room for experts that are asked more than others.
     const std::int64_t copies = std::min(K, group);
     const std::int64_t moe = group == 1 ? (K + 7) * D : (7 + 6 * copies + 5 * K) * D;
     const std::int64_t inner = 6 * m.moe_intermediate_size;  // an expert's rows, at worst all of them at once
@@ -65,8 +65,8 @@ std::int64_t weight_bytes(const Weights& weights, std::int64_t group, bool strea
     return streamed ? 2 * largest : sum;
 }
 
-/// The layout of a way to hold the weights: as large micro-batches as half of the free memory holds, then as many units as
-/// the rest holds where that saves reading. Its memory is beyond the limit if not even single cases fit.
+/// The layout of a way to hold the weights: as large micro-batches as half of the free memory holds, then as many units
+/// as the rest holds where that saves reading. Its memory is beyond the limit if not even single cases fit.
 Layout lay_out(const Config& config, const Weights& weights, const Workload& work, const Ranks& ranks,
                std::int64_t group, bool streamed) {
     Layout layout{.experts = group, .streamed = streamed};

@@ -20,7 +20,8 @@ bool fits(const Change& change, const Weights& weights, const Workload& work) {
     return memory.total() <= memory.limit;
 }
 
-/// On nodes that each give their memory to `on_node` ranks, with a model's experts divided as auto says, or over all ranks.
+/// On nodes that each give their memory to `on_node` ranks, with a model's experts divided as auto says, or over all
+/// ranks.
 Change with_ranks(const Config& config, const Ranks& ranks, std::int64_t nodes, std::int64_t on_node) {
     const std::int64_t nodes_now = ranks.world / ranks.node;
     Change change = {config, ranks, {}};

@@ -14,8 +14,8 @@ at::Tensor to_device(const std::vector<std::int64_t>& values, const at::Tensor& 
     return at::tensor(values, at::kLong).to(like.device(), /*non_blocking=*/true);
 }
 
-/// The routing unions of all cases, ascending in each: patch_e = c_e(clean) - c_e(noised) (eq. 6) of every expert of a case is a
-/// row of `vectors`, and a row of zeros follows the last.
+/// The routing unions of all cases, ascending in each: patch_e = c_e(clean) - c_e(noised) (eq. 6) of every expert of a
+/// case is a row of `vectors`, and a row of zeros follows the last.
 struct ExpertPatches {
     std::vector<std::vector<std::int64_t>> experts;              // of each case
     std::vector<std::vector<bool>> clean_active, noised_active;  // beside them

@@ -31,8 +31,8 @@ struct Trip {
     ExpertDispatch dispatch;
 };
 
-/// Takes all micro-batches through a MoE layer. In a group of several ranks two are in flight: the rows of one travel while
-/// the experts run over those of the one before it. False if the group agreed to stop.
+/// Takes all micro-batches through a MoE layer. In a group of several ranks two are in flight: the rows of one travel
+/// while the experts run over those of the one before it. False if the group agreed to stop.
 bool apply_moe_layer(std::int64_t l, const LayerWeights& layer, bool last, const Comm& group,
                      std::deque<MicroBatch>& batches, const ModelConfig& config, const PassPlan& plan,
                      LayerTraffic& traffic) {

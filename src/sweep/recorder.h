@@ -22,7 +22,8 @@ class Recorder {
     /// The patches of one layer, whose rows follow those noted before.
     void patches(std::int64_t layer, const Patches& patches);
 
-    /// Everything noted, as it was noted, with the deltas of all rows: first the base rows as above, then the patched ones.
+    /// Everything noted, as it was noted, with the deltas of all rows: first the base rows as above, then the patched
+    /// ones.
     PassResult finish(const std::vector<double>& deltas);
 
   private:

@@ -69,8 +69,8 @@ Bpe read_model(const Field& model) {
     return bpe;
 }
 
-/// The reference does not ask the file for the id of an added token. It is that of the same piece, else it counts on from
-/// the vocabulary's size: a file with other ids is refused.
+/// The reference does not ask the file for the id of an added token. It is that of the same piece, else it counts on
+/// from the vocabulary's size: a file with other ids is refused.
 class IdsByPlace {
   public:
     explicit IdsByPlace(const Bpe& bpe) : bpe_(bpe), next_(static_cast<std::int32_t>(bpe.vocabulary.size())) {}

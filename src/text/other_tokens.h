@@ -14,8 +14,8 @@ struct OtherToken {
     std::string file;  ///< that names it, in the model's folder
 };
 
-/// Those of tokenizer_config.json, special_tokens_map.json and added_tokens.json (each may be absent) that are not among the
-/// added tokens of tokenizer.json. Error(data) where a file is broken.
+/// Those of tokenizer_config.json, special_tokens_map.json and added_tokens.json (each may be absent) that are not
+/// among the added tokens of tokenizer.json. Error(data) where a file is broken.
 std::vector<OtherToken> read_other_tokens(const std::filesystem::path& model_folder, const Definition& definition);
 
 }  // namespace moesweep::text

@@ -3,7 +3,8 @@
 
 namespace {
 
-// product_libraries() has no second one where libtorch lacks oneDNN: such a program ends before it says something untrue.
+// product_libraries() has no second one where libtorch lacks oneDNN: such a program ends before it says something
+// untrue.
 [[maybe_unused]] const auto chosen = moesweep::product_library() = moesweep::product_libraries().at(1);
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Mixtral (8x7B, 8x22B): softmax router whose top-k weights are always renormalised, no shared expert, every layer a MoE.
+// Mixtral (8x7B, 8x22B): softmax router whose top-k weights are always renormalised, no shared expert, every layer a
+// MoE.
 #include "families.h"
 
 namespace moesweep {

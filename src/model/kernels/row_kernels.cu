@@ -159,8 +159,7 @@ __device__ void split_to(float x, Bf16* terms, int count, std::int64_t step) {
 __global__ void split_kernel(const float* x, const std::int64_t* source, Bf16* terms, int count, int d) {
     const std::int64_t to = std::int64_t(blockIdx.x) * d, step = std::int64_t(gridDim.x) * d;
     const std::int64_t from = (source ? source[blockIdx.x] : std::int64_t(blockIdx.x)) * d;
-    for (int i = threadIdx.x; i < d; i += blockDim.x)
-        split_to(x[from + i], terms + to + i, count, step);
+    for (int i = threadIdx.x; i < d; i += blockDim.x) split_to(x[from + i], terms + to + i, count, step);
 }
 
 __global__ void swiglu_kernel(const float* gate_up, Bf16* terms, int count, int f, bool rounded) {
@@ -246,7 +245,8 @@ void attend(const T* qkv, const Heads& heads, std::int64_t begin, const std::int
     check_launch("attend");
 }
 
-void split(const float* x, const std::int64_t* source, Bf16* terms, int count, std::int64_t rows, int d, Stream stream) {
+void split(const float* x, const std::int64_t* source, Bf16* terms, int count, std::int64_t rows, int d,
+           Stream stream) {
     if (rows == 0) return;
     split_kernel<<<unsigned(rows), threads_of_row, 0, stream>>>(x, source, terms, count, d);
     check_launch("split");

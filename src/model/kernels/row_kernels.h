@@ -1,6 +1,6 @@
-// What a device does with rows of numbers between the products with matrices. On CUDA (row_kernels.cu) kernels that pass over
-// the rows once; without it (kernels_host.cpp) plain loops over host memory, the twin that tests compare with. In every one
-// of them a row's bits do not depend on the rows beside it, nor on how many there are.
+// What a device does with rows of numbers between the products with matrices. On CUDA (row_kernels.cu) kernels that
+// pass over the rows once; without it (kernels_host.cpp) plain loops over host memory, the twin that tests compare
+// with. In every one of them a row's bits do not depend on the rows beside it, nor on how many there are.
 //
 // Pointers are the device's. T is the activations' type, float or double. `rounded`: to bf16 wherever parity rounds.
 #pragma once
@@ -23,8 +23,8 @@ struct Heads {
     constexpr int width() const { return (heads + 2 * kv_heads) * d; }
 };
 
-/// Norms every head of the queries and keys (weights [d]; null: no norm) and rotates its first 2 `half` numbers by the row's
-/// position, of which cos and sin [positions, half] tell. In place.
+/// Norms every head of the queries and keys (weights [d]; null: no norm) and rotates its first 2 `half` numbers by the
+/// row's position, of which cos and sin [positions, half] tell. In place.
 template <class T>
 struct Rotation {
     const T *q_norm, *k_norm, *cos, *sin;
@@ -41,8 +41,8 @@ template <class T>
 void attend(const T* qkv, const Heads& heads, std::int64_t begin, const std::int32_t* first, const std::int32_t* count,
             std::int64_t most, T* out, bool rounded, Stream stream);
 
-/// x[r] as a sum of bf16 numbers: the nearest, the nearest to what is left, and so on; three hold all of a float. r is source[i],
-/// or i if null: terms [count, rows, d].
+/// x[r] as a sum of bf16 numbers: the nearest, the nearest to what is left, and so on; three hold all of a float. r is
+/// source[i], or i if null: terms [count, rows, d].
 void split(const float* x, const std::int64_t* source, Bf16* terms, int count, std::int64_t rows, int d, Stream stream);
 
 /// silu(gate) * up of gate_up [rows, 2 f] as such a sum: terms [count, rows, f].

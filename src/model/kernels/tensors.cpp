@@ -51,16 +51,17 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, P
 }
 
 void norm_and_rotate(const at::Tensor& qkv, const Heads& heads, const at::Tensor& q_norm, const at::Tensor& k_norm,
-                     double eps, const Rotary& rotary, const at::Tensor& positions) {
+                     double eps, const at::Tensor& cos, const at::Tensor& sin, const at::Tensor& positions,
+                     Precision precision) {
     by_type(qkv, [&]<class T>(T) {
         const Rotation<T> rotation{data<const T>(q_norm),
                                    data<const T>(k_norm),
-                                   data<const T>(rotary.cos),
-                                   data<const T>(rotary.sin),
+                                   data<const T>(cos),
+                                   data<const T>(sin),
                                    data<const std::int64_t>(positions),
-                                   to_int(rotary.cos.size(1)),
+                                   to_int(cos.size(1)),
                                    eps};
-        norm_and_rotate(data<T>(qkv), heads, rotation, rounded(rotary.precision), stream_of(qkv));
+        norm_and_rotate(data<T>(qkv), heads, rotation, rounded(precision), stream_of(qkv));
     });
 }
 
@@ -104,8 +105,8 @@ at::Tensor multiply(const at::Tensor& terms, const std::vector<at::Tensor>& weig
     for (const at::Tensor& weight : weights) places.push_back(reinterpret_cast<std::int64_t>(data<void>(weight)));
     const at::Tensor pointers = at::tensor(places, at::kLong).to(terms.device(), /*non_blocking=*/true);
     const int groups = to_int(static_cast<std::int64_t>(weights.size()));
-    const at::Tensor workspace = at::empty({static_cast<std::int64_t>(grouped_product_workspace(groups))},
-                                           terms.options().dtype(at::kByte));
+    const at::Tensor workspace =
+        at::empty({static_cast<std::int64_t>(grouped_product_workspace(groups))}, terms.options().dtype(at::kByte));
     for (std::int64_t t = 0; t < terms.size(0); ++t) {
         const GroupedProduct product{.x = data<const Bf16>(terms[t]),
                                      .weights = static_cast<const Bf16* const*>(pointers.data_ptr()),

@@ -6,16 +6,17 @@
 #include <vector>
 
 #include "moesweep/config.h"
-#include "moesweep/layers.h"
+#include "moesweep/weights.h"
 #include "row_kernels.h"
 
 namespace moesweep::kernels {
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, Precision precision);
 
-/// In place on qkv [N, (H + 2 Hkv) Dh]. Undefined norms: none.
+/// In place on qkv [N, (H + 2 Hkv) Dh]. Undefined norms: none. cos, sin [positions, half], of which each row has one.
 void norm_and_rotate(const at::Tensor& qkv, const Heads& heads, const at::Tensor& q_norm, const at::Tensor& k_norm,
-                     double eps, const Rotary& rotary, const at::Tensor& positions);
+                     double eps, const at::Tensor& cos, const at::Tensor& sin, const at::Tensor& positions,
+                     Precision precision);
 
 /// first, count [N] int32: [N - begin, H Dh].
 at::Tensor attend(const at::Tensor& qkv, const Heads& heads, std::int64_t begin, const at::Tensor& first,
@@ -24,15 +25,16 @@ at::Tensor attend(const at::Tensor& qkv, const Heads& heads, std::int64_t begin,
 /// Whether multiply() can take this matrix [out, in]: bf16, on a device, of sizes that suit it.
 bool can_multiply(const at::Tensor& weight);
 
-// What meets a bf16 matrix: terms [n, N, in] in bf16 whose sum over n the activations are, to the last bit in `split` (n = 3), and
-// to bf16's precision in the others (n = 1). A product of two bf16 numbers is exact in fp32.
+// What meets a bf16 matrix: terms [n, N, in] in bf16 whose sum over n the activations are, to the last bit in `split`
+// (n = 3), and to bf16's precision in the others (n = 1). A product of two bf16 numbers is exact in fp32.
 
 /// Rows source[i] of x [N, D] (all in order if undefined) as terms.
 at::Tensor split(const at::Tensor& x, const at::Tensor& source, Precision precision);
 /// silu(gate) * up of gate_up [N, 2F] as terms [n, N, F].
 at::Tensor swiglu(const at::Tensor& gate_up, Precision precision);
 
-/// The rows offsets[g] to offsets[g + 1] times weights[g] [out, in] transposed: [N, out] fp32. offsets [groups + 1] int32.
+/// The rows offsets[g] to offsets[g + 1] times weights[g] [out, in] transposed: [N, out] fp32. offsets [groups + 1]
+/// int32.
 at::Tensor multiply(const at::Tensor& terms, const std::vector<at::Tensor>& weights, const at::Tensor& offsets);
 
 /// The SwiGLU feed-forwards of several experts, each over its rows: terms [n, N, D] -> [N, D].
