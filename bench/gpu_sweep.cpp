@@ -139,6 +139,7 @@ void run(const Options& o) {
     const std::int64_t sites = std::ranges::count(model.is_moe, true), rows = sites * (1 + model.num_experts_per_tok);
     const Layout layout =
         choose_layout(config, weights, {o.tokens, rows, o.cases}, look_at_ranks(config, alone, device));
+    expect_to_fit(config, layout);
 
     const std::vector<Case> cases = random_cases(o, model);
     std::vector<PassCase> pass_cases;

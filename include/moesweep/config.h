@@ -124,6 +124,8 @@ struct MemorySize {
 };
 /// "1GB", "800MiB", "60%"; nothing for any other text.
 std::optional<MemorySize> parse_memory(std::string_view text);
+/// Whether it is a number of bytes, not a share.
+bool is_size(std::string_view memory);
 
 /// Whether the scan or the unit files depend on a key, so that it must not differ when a run goes on: model.precision,
 /// model.bos, cases.* but path and discovery, noise.scale and seed, sweep.*, scale_up's filters, store.*, run.device,

@@ -64,13 +64,14 @@ Ranks look_at_ranks(const Config& config, const Comm& world, c10::Device device)
 
 /// parallel.experts and model.weights as given; where they say auto, the first that fits into memory of: resident with
 /// 1, 2, 4 ... ranks to a group, streamed with 1, 2, 4 ... No group is larger than a node unless asked for.
-/// Error(usage) if more ranks are asked for than there are, or if a run.memory given as a size cannot be kept; where it
-/// is a share of what there is, the smallest layout is taken.
+/// Where none fits, the smallest. Error(usage) if more ranks are asked for than there are.
 Layout choose_layout(const Config& config, const Weights& weights, const Workload& work, const Ranks& ranks);
 
+/// Error(usage) if run.memory is a size that the layout does not keep. A share of what there is may be exceeded.
+void expect_to_fit(const Config& config, const Layout& layout);
+
 /// What would let a run fit whose layout does not, each laid out and found to fit: split where the run has more, fewer
-/// ranks on a node or more nodes, with the options that go along, and more memory. For run.memory as a share of what
-/// there is.
+/// ranks on a node or more nodes, with the options that go along, and more memory.
 std::vector<std::string> ways_to_fit(const Config& config, const Weights& weights, const Workload& work,
                                      const Ranks& ranks);
 

@@ -11,26 +11,13 @@ std::string bytes(std::int64_t n) {
                                 : fmt::format("{:.1f} GB", double(n) / 1e9);
 }
 
-}  // namespace
-
-void plan(Config config, const Comm& comm) {
-    const c10::Device device = settle_device(config, comm);
-    const Inputs inputs = open_inputs(config, comm, device);
-    const Cost cost = estimate(config, inputs);
-    const Ranks ranks = look_at_ranks(config, comm, device);
-    Layout layout;
-    std::vector<std::string> bos;
-    comm.together([&] {
-        layout = choose_layout(config, *inputs.weights, cost.work, ranks);
-        bos = bos_lines(inputs.tokenizer, config.model.bos);
-    });
-    if (!comm.root()) return;
-
+void print_plan(const Config& config, const Inputs& inputs, const Cost& cost, const Ranks& ranks,
+                const Layout& layout) {
     const auto line = [](const char* what, const std::string& value) { fmt::print("{:<26} {}\n", what, value); };
     for (const std::string& note : inputs.notes) line("note", note);
     line("cases",
          fmt::format("{} at most ({} tokens on average, {} at most)", cost.cases, cost.mean_tokens, cost.max_tokens));
-    for (const auto& text : bos) line("BOS", text);
+    for (const auto& text : bos_lines(inputs.tokenizer, config.model.bos)) line("BOS", text);
     if (cost.sweeps > 1) line("noise conditions", fmt::format("{}, each swept", cost.sweeps));
     line("block rows", std::to_string(cost.blocks));
     line("expert rows", cost.experts_least == cost.experts_most
@@ -44,7 +31,7 @@ void plan(Config config, const Comm& comm) {
     line("sweep.h5", fmt::format("{} at most", bytes(cost.file_bytes)));
 
     line("ranks", fmt::format("{}, {} to a copy of the model", ranks.world, layout.experts));
-    line("device", device.is_cuda() ? "cuda" : "cpu");
+    line("device", inputs.weights->device().is_cuda() ? "cuda" : "cpu");
     line("weights", fmt::format("{} on disk, {}", bytes(cost.weight_bytes),
                                 layout.streamed ? "read layer by layer in every pass" : "resident"));
     line("a pass", fmt::format("{} units of {} cases on a rank, {} cases in a micro-batch", layout.units_per_pass,
@@ -58,6 +45,20 @@ void plan(Config config, const Comm& comm) {
     if (memory.total() <= memory.limit) return;
     line("", "this is more than run.memory allows; each of these would fit:");
     for (const auto& way : ways_to_fit(config, *inputs.weights, cost.work, ranks)) line("", way);
+}
+
+}  // namespace
+
+void plan(Config config, const Comm& comm) {
+    const c10::Device device = settle_device(config, comm);
+    const Inputs inputs = open_inputs(config, comm, device);
+    const Cost cost = estimate(config, inputs);
+    const Ranks ranks = look_at_ranks(config, comm, device);
+    comm.together([&] {
+        const Layout layout = choose_layout(config, *inputs.weights, cost.work, ranks);
+        if (comm.root()) print_plan(config, inputs, cost, ranks, layout);
+        expect_to_fit(config, layout);
+    });
 }
 
 }  // namespace moesweep

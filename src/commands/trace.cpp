@@ -126,7 +126,10 @@ Exit trace(const CommandLine& line, const Comm& comm) {
     // 4. The ranks: who shares a model, what stays in memory
     const Ranks ranks = look_at_ranks(config, comm, device);
     Layout layout;
-    comm.together([&] { layout = choose_layout(config, *inputs.weights, estimate(config, inputs).work, ranks); });
+    comm.together([&] {
+        layout = choose_layout(config, *inputs.weights, estimate(config, inputs).work, ranks);
+        expect_to_fit(config, layout);
+    });
     Crew crew{comm,     expert_group(comm, layout.experts), layout, nullptr, progress,
               watchdog, deadline_of(config, start)};
     comm.together([&] {

@@ -191,4 +191,9 @@ std::optional<MemorySize> parse_memory(std::string_view text) {
     return std::nullopt;
 }
 
+bool is_size(std::string_view memory) {
+    const auto parsed = parse_memory(memory);
+    return parsed && parsed->bytes > 0;
+}
+
 }  // namespace moesweep

@@ -145,11 +145,13 @@ Layout choose_layout(const Config& config, const Weights& weights, const Workloa
             if (!smallest || layout.memory.total() < smallest->memory.total()) smallest = layout;
         }
     }
-    const auto asked = parse_memory(config.run.memory);
-    if (asked && asked->bytes > 0)
-        fail(Exit::usage, "run.memory: {} is too little, at least {:.0f} MB are needed", config.run.memory,
-             static_cast<double>(smallest->memory.total()) / 1e6 + 1);
     return *smallest;
+}
+
+void expect_to_fit(const Config& config, const Layout& layout) {
+    if (layout.memory.total() <= layout.memory.limit || !is_size(config.run.memory)) return;
+    fail(Exit::usage, "run.memory: {} is too little, at least {:.0f} MB are needed", config.run.memory,
+         static_cast<double>(layout.memory.total()) / 1e6 + 1);
 }
 
 Comm expert_group(const Comm& world, std::int64_t experts) {

@@ -25,8 +25,9 @@ bool fits(const Change& change, const Weights& weights, const Workload& work) {
 Change with_ranks(const Config& config, const Ranks& ranks, std::int64_t nodes, std::int64_t on_node) {
     const std::int64_t nodes_now = ranks.world / ranks.node;
     Change change = {config, ranks, {}};
-    change.ranks = {std::max(nodes, nodes_now) * on_node, on_node, ranks.memory_limit / on_node * ranks.node,
-                    ranks.program};
+    const bool fixed = is_size(config.run.memory);
+    change.ranks = {std::max(nodes, nodes_now) * on_node, on_node,
+                    fixed ? ranks.memory_limit : ranks.memory_limit / on_node * ranks.node, ranks.program};
     if (nodes > nodes_now)
         change.words.push_back(fmt::format("{} ranks on {} nodes like this", change.ranks.world, nodes));
     else if (on_node < ranks.node)
@@ -82,7 +83,10 @@ std::vector<std::string> ways_to_fit(const Config& config, const Weights& weight
          {least_change_in_bf16(config, weights, work, ranks), least_change(config, weights, work, ranks)})
         if (way) ways.push_back(*way);
     const Memory memory = choose_layout(config, weights, work, ranks).memory;
-    ways.push_back(fmt::format("{:.1f} GB of memory for a rank", std::ceil(double(memory.total()) / 1e8) / 10));
+    const double gigabytes = std::ceil(double(memory.total()) / 1e8) / 10;
+    ways.push_back(fmt::format(
+        fmt::runtime(is_size(config.run.memory) ? "--run.memory={:.1f}GB" : "{:.1f} GB of memory for a rank"),
+        gigabytes));
     return ways;
 }
 

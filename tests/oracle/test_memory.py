@@ -130,6 +130,12 @@ def test_too_little_is_refused_with_what_is_needed(config, tmp_path):
     done = program.call("trace", config, *program.options(run__out=tmp_path / "run", run__memory="100MB"), expect=64)
     needed = int(re.search(r"run.memory: 100MB is too little, at least (\d+) MB", done.stderr)[1])
     assert 200 < needed < 1000
+    refused = program.call("plan", config, *program.options(run__memory="100MB"), expect=64)
+    ways = re.findall(r"^ +(--\S+(?:, --\S+)*)$", refused.stdout, re.MULTILINE)  # what plan says all the same
+    assert ways and ways[-1].startswith("--run.memory=")
+    for way in ways:
+        memory = [] if "--run.memory" in way else ["--run.memory=100MB"]
+        program.call("plan", config, *memory, *way.split(", "))
     program.call("plan", config, *program.options(run__memory=f"{needed + 20}MB"))
 
 
