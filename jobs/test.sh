@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Sets up, builds and passes all tests: the C++ suites by CTest, then the oracle and the faults by pytest, then those of
-# numbers once more as on other processors (numerics.sh). All run even if the first fails. Where there is nvcc, the program of the preset cuda is built as well, and started: that needs no GPU.
-# Cost: see setup.sh for packages and torch, then about 20 minutes on two cores, the preset cuda included.
+# numbers once more as on other processors (numerics.sh). All run even if the first fails. Where there is nvcc, the program
+# of the preset cuda is built as well, and started: that needs no GPU.
+# Cost: see setup.sh for packages and torch, then about half an hour on two cores, the preset cuda included.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
