@@ -21,7 +21,8 @@ at::Tensor held(const at::Tensor& x, Precision precision);
 
 /// Rows of every matrix product that is a library's, on the CPU and elsewhere. Libraries pick their kernels by shape,
 /// so these numbers never vary. The larger is a multiple of 12, for the CPU's own kernels that a stand-in for a device
-/// meets (see attention.cpp). Products with bf16 matrices on a GPU are made by a kernel of ours that needs no such care.
+/// meets (see attention.cpp). Products with bf16 matrices on a GPU are made by a kernel of ours that needs no such
+/// care.
 inline constexpr std::int64_t row_tile = 64, device_row_tile = 768;
 
 /// x [N, in] times weight [out, in] transposed, plus bias [out] if defined: [N, out].

@@ -115,8 +115,8 @@ struct Watchdog::State {
         return moved > 0 && now() - moved > limit;
     }
 
-    /// Its thread, which looks every second at least, has not run for as long as a suspended one would notice itself. The
-    /// rank may have stood still before it froze, so that its time is over sooner than a whole limit after the last look.
+    /// Its thread, which looks every second at least, has missed half a limit. Not a whole one: the rank may have stood
+    /// still before it froze, so that its time is over sooner than that.
     bool is_frozen(const Entry& entry) const { return now() - entry.looked > seconds / 2; }
 
     std::optional<std::string> verdict() const {
