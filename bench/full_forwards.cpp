@@ -17,11 +17,11 @@
 #include <map>
 #include <optional>
 
-#include "moesweep/device.h"
-#include "moesweep/interventions.h"
-#include "moesweep/layers.h"
-#include "moesweep/layout.h"
-#include "moesweep/protocol.h"
+#include "moesweep/run/device.h"
+#include "moesweep/tracing/interventions.h"
+#include "moesweep/model/layers.h"
+#include "moesweep/run/layout.h"
+#include "moesweep/tracing/protocol.h"
 
 using namespace moesweep;
 

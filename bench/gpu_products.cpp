@@ -5,8 +5,8 @@
 #include <ATen/DeviceAccelerator.h>
 #include <c10/core/InferenceMode.h>
 
-#include "../src/model/kernels/tensors.h"
-#include "moesweep/gpu.h"
+#include "model/kernels/tensors.h"
+#include "moesweep/comm/gpu.h"
 #include "product_rate.h"
 
 using namespace moesweep;

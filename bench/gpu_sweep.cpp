@@ -13,9 +13,9 @@
 #include <random>
 #include <sstream>
 
-#include "moesweep/device.h"
-#include "moesweep/layout.h"
-#include "moesweep/protocol.h"
+#include "moesweep/run/device.h"
+#include "moesweep/run/layout.h"
+#include "moesweep/tracing/protocol.h"
 #include "product_rate.h"
 #include "profile.h"
 #include "timing.h"

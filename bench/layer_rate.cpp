@@ -8,9 +8,9 @@
 #include <map>
 #include <string>
 
-#include "moesweep/attention.h"
-#include "moesweep/layers.h"
-#include "moesweep/layout.h"
+#include "moesweep/model/attention.h"
+#include "moesweep/model/layers.h"
+#include "moesweep/run/layout.h"
 #include "product_rate.h"
 #include "timing.h"
 #include "true_shapes.h"

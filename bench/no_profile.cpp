@@ -1,5 +1,5 @@
 // A build without CUDA.
-#include "moesweep/error.h"
+#include "moesweep/base/error.h"
 #include "profile.h"
 
 namespace moesweep {

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "../src/model/products.h"
+#include "model/products.h"
 #include "timing.h"
 
 namespace moesweep {

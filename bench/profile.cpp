@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "moesweep/error.h"
+#include "moesweep/base/error.h"
 
 namespace moesweep {
 namespace {

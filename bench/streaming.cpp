@@ -9,8 +9,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "moesweep/files.h"
-#include "moesweep/weights.h"
+#include "moesweep/base/files.h"
+#include "moesweep/model/weights.h"
 #include "timing.h"
 #include "true_shapes.h"
 

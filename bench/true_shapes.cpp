@@ -11,7 +11,7 @@
 #include <random>
 #include <vector>
 
-#include "moesweep/files.h"
+#include "moesweep/base/files.h"
 
 namespace moesweep {
 namespace {

@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <string>
 
-#include "moesweep/json.h"
-#include "moesweep/model_config.h"
+#include "moesweep/base/json.h"
+#include "moesweep/model/model_config.h"
 
 namespace moesweep {
 

@@ -1,5 +1,5 @@
-# A room is a folder of src/ and a static library moesweep_<room>. What a room may include is what it links here,
-# so an include that points upward does not build.
+# A room is a folder of src/ and a static library moesweep_<room>. What other rooms may include of it lies in
+# include/moesweep/<room>/, the rest beside its sources.
 
 add_library(moesweep_options INTERFACE)
 target_include_directories(moesweep_options INTERFACE ${PROJECT_SOURCE_DIR}/include)
@@ -21,4 +21,5 @@ function(moesweep_room name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK;PRIVATE")
   add_library(moesweep_${name} STATIC ${arg_SOURCES})
   target_link_libraries(moesweep_${name} PUBLIC moesweep_options ${arg_LINK} PRIVATE ${arg_PRIVATE})
+  target_include_directories(moesweep_${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
 endfunction()

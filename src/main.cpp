@@ -6,7 +6,7 @@
 #include <system_error>
 
 #include "commands/commands.h"
-#include "moesweep/version.h"
+#include "moesweep/base/version.h"
 
 using namespace moesweep;
 

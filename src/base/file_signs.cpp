@@ -1,4 +1,4 @@
-#include "moesweep/file_signs.h"
+#include "moesweep/base/file_signs.h"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,6 @@
 // POSIX calls, each return code checked: what the C++ streams hide (fsync, the reason of a failure) is what matters
 // here.
-#include "moesweep/files.h"
+#include "moesweep/base/files.h"
 
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -15,9 +15,9 @@
 #include <utility>
 #include <vector>
 
-#include "moesweep/error.h"
-#include "moesweep/file_signs.h"
-#include "moesweep/kill_point.h"
+#include "moesweep/base/error.h"
+#include "moesweep/base/file_signs.h"
+#include "moesweep/base/kill_point.h"
 
 namespace moesweep {
 namespace {

@@ -1,9 +1,9 @@
-#include "moesweep/json.h"
+#include "moesweep/base/json.h"
 
 #include <algorithm>
 #include <vector>
 
-#include "moesweep/file_signs.h"
+#include "moesweep/base/file_signs.h"
 
 namespace moesweep {
 namespace {

@@ -1,4 +1,4 @@
-#include "moesweep/kill_point.h"
+#include "moesweep/base/kill_point.h"
 
 namespace moesweep {
 

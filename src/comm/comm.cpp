@@ -1,4 +1,4 @@
-#include "moesweep/comm.h"
+#include "moesweep/comm/comm.h"
 
 #include <unistd.h>
 

@@ -9,7 +9,7 @@
 #include <array>
 
 #include "device_stream.h"
-#include "moesweep/gpu.h"
+#include "moesweep/comm/gpu.h"
 #include "nccl_network.h"
 
 namespace moesweep {

@@ -9,7 +9,7 @@
 #include <span>
 #include <string>
 
-#include "moesweep/comm.h"
+#include "moesweep/comm/comm.h"
 
 struct CUstream_st;
 

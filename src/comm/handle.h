@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "device_network.h"
-#include "moesweep/comm.h"
+#include "moesweep/comm/comm.h"
 
 namespace moesweep {
 

@@ -1,6 +1,6 @@
 // A build without CUDA.
 #include "device_network.h"
-#include "moesweep/gpu.h"
+#include "moesweep/comm/gpu.h"
 
 namespace moesweep {
 

@@ -3,9 +3,9 @@
 #include <string>
 #include <vector>
 
-#include "moesweep/comm.h"
-#include "moesweep/config.h"
-#include "moesweep/tokenizer.h"
+#include "moesweep/comm/comm.h"
+#include "moesweep/config/config.h"
+#include "moesweep/text/tokenizer.h"
 
 namespace moesweep {
 

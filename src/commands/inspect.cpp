@@ -7,8 +7,8 @@
 #include <optional>
 
 #include "commands.h"
-#include "moesweep/model_config.h"
-#include "moesweep/weights.h"
+#include "moesweep/model/model_config.h"
+#include "moesweep/model/weights.h"
 
 namespace moesweep {
 namespace {

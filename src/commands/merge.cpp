@@ -1,8 +1,8 @@
 #include "commands.h"
-#include "moesweep/files.h"
-#include "moesweep/protocol.h"
-#include "moesweep/run_lock.h"
-#include "moesweep/version.h"
+#include "moesweep/base/files.h"
+#include "moesweep/tracing/protocol.h"
+#include "moesweep/store/run_lock.h"
+#include "moesweep/base/version.h"
 
 namespace moesweep {
 

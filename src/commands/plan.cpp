@@ -1,6 +1,6 @@
 #include "commands.h"
-#include "moesweep/device.h"
-#include "moesweep/protocol.h"
+#include "moesweep/run/device.h"
+#include "moesweep/tracing/protocol.h"
 
 namespace moesweep {
 namespace {

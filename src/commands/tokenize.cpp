@@ -1,7 +1,7 @@
 #include <fmt/ranges.h>
 
 #include "commands.h"
-#include "moesweep/cases.h"
+#include "moesweep/tracing/cases.h"
 
 namespace moesweep {
 

@@ -8,10 +8,10 @@
 #include <ctime>
 
 #include "commands.h"
-#include "moesweep/device.h"
-#include "moesweep/protocol.h"
-#include "moesweep/run_lock.h"
-#include "moesweep/version.h"
+#include "moesweep/run/device.h"
+#include "moesweep/tracing/protocol.h"
+#include "moesweep/store/run_lock.h"
+#include "moesweep/base/version.h"
 
 namespace moesweep {
 namespace {

@@ -1,4 +1,4 @@
-#include "moesweep/config.h"
+#include "moesweep/config/config.h"
 
 #include <unistd.h>
 
@@ -9,9 +9,9 @@
 #include <set>
 
 #include "keys.h"
-#include "moesweep/error.h"
-#include "moesweep/file_signs.h"
-#include "moesweep/files.h"
+#include "moesweep/base/error.h"
+#include "moesweep/base/file_signs.h"
+#include "moesweep/base/files.h"
 
 namespace moesweep {
 namespace {

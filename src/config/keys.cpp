@@ -8,7 +8,7 @@
 #include <cmath>
 #include <limits>
 
-#include "moesweep/error.h"
+#include "moesweep/base/error.h"
 
 namespace moesweep {
 namespace {

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "moesweep/config.h"
+#include "moesweep/config/config.h"
 
 namespace moesweep {
 

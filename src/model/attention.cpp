@@ -1,4 +1,4 @@
-#include "moesweep/attention.h"
+#include "moesweep/model/attention.h"
 
 #include <ATen/ATen.h>
 

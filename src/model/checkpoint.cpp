@@ -1,4 +1,4 @@
-#include "moesweep/checkpoint.h"
+#include "moesweep/model/checkpoint.h"
 
 #include <algorithm>
 #include <functional>
@@ -7,7 +7,7 @@
 #include <ranges>
 #include <set>
 
-#include "moesweep/json.h"
+#include "moesweep/base/json.h"
 
 namespace moesweep {
 namespace {

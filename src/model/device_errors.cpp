@@ -1,4 +1,4 @@
-#include "moesweep/device_errors.h"
+#include "moesweep/model/device_errors.h"
 
 #include <c10/util/Exception.h>
 
@@ -6,7 +6,7 @@
 #include <array>
 #include <string_view>
 
-#include "moesweep/error.h"
+#include "moesweep/base/error.h"
 
 namespace moesweep {
 namespace {

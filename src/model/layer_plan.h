@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "moesweep/weights.h"
+#include "moesweep/model/weights.h"
 
 namespace moesweep {
 

@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "layer_reader.h"
-#include "moesweep/device_errors.h"
+#include "moesweep/model/device_errors.h"
 #include "stored.h"
 #include "upload.h"
 

@@ -1,4 +1,4 @@
-#include "moesweep/layers.h"
+#include "moesweep/model/layers.h"
 
 #include <ATen/ATen.h>
 

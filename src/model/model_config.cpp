@@ -1,9 +1,9 @@
-#include "moesweep/model_config.h"
+#include "moesweep/model/model_config.h"
 
 #include <cmath>
 
 #include "families/families.h"
-#include "moesweep/files.h"
+#include "moesweep/base/files.h"
 
 namespace moesweep {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <optional>
 
-#include "moesweep/signals.h"
+#include "moesweep/base/signals.h"
 
 namespace moesweep {
 namespace {

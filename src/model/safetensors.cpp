@@ -1,4 +1,4 @@
-#include "moesweep/safetensors.h"
+#include "moesweep/model/safetensors.h"
 
 #include <fmt/ranges.h>
 
@@ -8,8 +8,8 @@
 #include <limits>
 #include <map>
 
-#include "moesweep/file_signs.h"
-#include "moesweep/json.h"
+#include "moesweep/base/file_signs.h"
+#include "moesweep/base/json.h"
 
 namespace moesweep {
 namespace {

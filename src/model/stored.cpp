@@ -3,7 +3,7 @@
 #include <bit>
 #include <cstring>
 
-#include "moesweep/error.h"
+#include "moesweep/base/error.h"
 
 namespace moesweep {
 namespace {

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <span>
 
-#include "moesweep/safetensors.h"
+#include "moesweep/model/safetensors.h"
 
 namespace moesweep {
 

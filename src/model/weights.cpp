@@ -1,4 +1,4 @@
-#include "moesweep/weights.h"
+#include "moesweep/model/weights.h"
 
 #include <ATen/ATen.h>
 

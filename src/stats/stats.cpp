@@ -1,4 +1,4 @@
-#include "moesweep/stats.h"
+#include "moesweep/stats/stats.h"
 
 #include <algorithm>
 #include <bit>

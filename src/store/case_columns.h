@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "hdf5.h"
-#include "moesweep/cases.h"
-#include "moesweep/tables.h"
+#include "moesweep/tracing/cases.h"
+#include "moesweep/tracing/tables.h"
 
 namespace moesweep {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "hdf5.h"
-#include "moesweep/tables.h"
+#include "moesweep/tracing/tables.h"
 
 namespace moesweep::hdf5 {
 

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "moesweep/error.h"
+#include "moesweep/base/error.h"
 
 namespace moesweep::hdf5 {
 

@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "disk_driver.h"
-#include "moesweep/error.h"
-#include "moesweep/tables.h"
+#include "moesweep/base/error.h"
+#include "moesweep/tracing/tables.h"
 
 namespace moesweep::hdf5 {
 

@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include "moesweep/error.h"
-#include "moesweep/files.h"
+#include "moesweep/base/error.h"
+#include "moesweep/base/files.h"
 
 namespace moesweep {
 namespace {

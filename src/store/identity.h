@@ -4,8 +4,8 @@
 #include <string>
 
 #include "hdf5.h"
-#include "moesweep/config.h"
-#include "moesweep/store.h"
+#include "moesweep/config/config.h"
+#include "moesweep/store/store.h"
 
 namespace moesweep {
 

@@ -14,7 +14,7 @@
 #include <fstream>
 #include <string>
 
-#include "moesweep/error.h"
+#include "moesweep/base/error.h"
 
 namespace moesweep {
 namespace {

@@ -1,4 +1,4 @@
-#include "moesweep/run_lock.h"
+#include "moesweep/store/run_lock.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -15,9 +15,9 @@
 #include <utility>
 
 #include "lock_entry.h"
-#include "moesweep/error.h"
-#include "moesweep/files.h"
-#include "moesweep/signals.h"
+#include "moesweep/base/error.h"
+#include "moesweep/base/files.h"
+#include "moesweep/base/signals.h"
 
 namespace moesweep {
 namespace {

@@ -4,8 +4,8 @@
 #include <string>
 #include <string_view>
 
-#include "moesweep/file_signs.h"
-#include "moesweep/files.h"
+#include "moesweep/base/file_signs.h"
+#include "moesweep/base/files.h"
 
 namespace moesweep {
 namespace {

@@ -1,11 +1,11 @@
-#include "moesweep/store.h"
+#include "moesweep/store/store.h"
 
 #include <string>
 
 #include "case_columns.h"
 #include "columns.h"
 #include "identity.h"
-#include "moesweep/files.h"
+#include "moesweep/base/files.h"
 #include "sealed_file.h"
 
 namespace moesweep {

@@ -8,9 +8,9 @@
 
 #include "case_columns.h"
 #include "columns.h"
-#include "moesweep/files.h"
-#include "moesweep/kill_point.h"
-#include "moesweep/store.h"
+#include "moesweep/base/files.h"
+#include "moesweep/base/kill_point.h"
+#include "moesweep/store/store.h"
 #include "unit_file.h"
 
 namespace moesweep {

@@ -5,7 +5,7 @@
 
 #include "columns.h"
 #include "identity.h"
-#include "moesweep/files.h"
+#include "moesweep/base/files.h"
 #include "sealed_file.h"
 
 namespace moesweep {

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "hdf5.h"
-#include "moesweep/store.h"
-#include "moesweep/tables.h"
+#include "moesweep/store/store.h"
+#include "moesweep/tracing/tables.h"
 
 namespace moesweep {
 

@@ -2,7 +2,7 @@
 
 #include <utf8proc.h>
 
-#include "moesweep/error.h"
+#include "moesweep/base/error.h"
 
 namespace moesweep::text {
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "aligned_text.h"
-#include "moesweep/error.h"
+#include "moesweep/base/error.h"
 
 namespace moesweep::text {
 namespace {

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "field.h"
-#include "moesweep/files.h"
+#include "moesweep/base/files.h"
 
 namespace moesweep::text {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "moesweep/json.h"
+#include "moesweep/base/json.h"
 
 namespace moesweep::text {
 

@@ -3,7 +3,7 @@
 #include <unordered_set>
 
 #include "field.h"
-#include "moesweep/files.h"
+#include "moesweep/base/files.h"
 
 namespace moesweep::text {
 namespace {

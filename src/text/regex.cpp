@@ -4,7 +4,7 @@
 #include <pcre2.h>
 
 #include "aligned_text.h"
-#include "moesweep/error.h"
+#include "moesweep/base/error.h"
 #include "unicode.h"
 
 namespace moesweep::text {

@@ -1,10 +1,10 @@
-#include "moesweep/tokenizer.h"
+#include "moesweep/text/tokenizer.h"
 
 #include <algorithm>
 #include <utility>
 
 #include "definition.h"
-#include "moesweep/error.h"
+#include "moesweep/base/error.h"
 #include "other_tokens.h"
 #include "unicode.h"
 

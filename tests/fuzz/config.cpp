@@ -1,5 +1,5 @@
 // A configuration file. One that is accepted must come back from its own effective form with the same values.
-#include "moesweep/config.h"
+#include "moesweep/config/config.h"
 
 #include <cstdlib>
 

@@ -1,6 +1,6 @@
 // The facts file.
 #include "fuzz.h"
-#include "moesweep/cases.h"
+#include "moesweep/tracing/cases.h"
 
 using namespace moesweep;
 

@@ -10,8 +10,8 @@
 #include <string>
 #include <string_view>
 
-#include "../support.h"
-#include "moesweep/error.h"
+#include "support.h"
+#include "moesweep/base/error.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 

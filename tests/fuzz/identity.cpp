@@ -1,6 +1,6 @@
 // The identity.ini of a run folder that a new command opens.
 #include "fuzz.h"
-#include "moesweep/store.h"
+#include "moesweep/store/store.h"
 
 using namespace moesweep;
 

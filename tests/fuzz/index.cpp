@@ -1,6 +1,6 @@
 // model.safetensors.index.json beside two sound shards of a tensor each.
 #include "fuzz.h"
-#include "moesweep/checkpoint.h"
+#include "moesweep/model/checkpoint.h"
 
 using namespace moesweep;
 

@@ -1,5 +1,5 @@
 // config.json, and the list of tensors that it asks for.
-#include "moesweep/model_config.h"
+#include "moesweep/model/model_config.h"
 
 #include "fuzz.h"
 

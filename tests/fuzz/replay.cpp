@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "fuzz.h"
-#include "moesweep/files.h"
+#include "moesweep/base/files.h"
 
 namespace {
 

@@ -1,9 +1,9 @@
 // A run folder with a fixed identity, a unit 0 and a cases.h5, in whose place a target puts others.
 #pragma once
-#include "../random_run.h"
+#include "random_run.h"
 #include "fuzz.h"
-#include "moesweep/files.h"
-#include "moesweep/store.h"
+#include "moesweep/base/files.h"
+#include "moesweep/store/store.h"
 
 namespace moesweep::fuzz {
 

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "fuzz.h"
-#include "moesweep/checkpoint.h"
+#include "moesweep/model/checkpoint.h"
 
 using namespace moesweep;
 

@@ -1,5 +1,5 @@
 // tokenizer.json, a text, tokenizer_config.json and config.json, with a byte 0xff between them.
-#include "moesweep/tokenizer.h"
+#include "moesweep/text/tokenizer.h"
 
 #include <cstdlib>
 

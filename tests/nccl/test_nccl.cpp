@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <thread>
 
-#include "../catch_beside_torch.h"
-#include "../mpi_world.h"
-#include "../transfers.h"
+#include "catch_beside_torch.h"
+#include "mpi_world.h"
+#include "transfers.h"
 #include "device_stream.h"
 #include "host_stream.h"
 #include "nccl_network.h"

@@ -1,9 +1,9 @@
 // How a process ends that NCCL keeps waiting: alone and without MPI, for the processes are forked.
 #include <algorithm>
 
-#include "../catch_beside_torch.h"
-#include "../in_a_process.h"
-#include "moesweep/watchdog.h"
+#include "catch_beside_torch.h"
+#include "in_a_process.h"
+#include "moesweep/run/watchdog.h"
 #include "nccl_network.h"
 #include "stand_in.h"
 

@@ -9,9 +9,9 @@
 #include <numeric>
 #include <string_view>
 
-#include "moesweep/attention.h"
-#include "moesweep/layers.h"
-#include "moesweep/weights.h"
+#include "moesweep/model/attention.h"
+#include "moesweep/model/layers.h"
+#include "moesweep/model/weights.h"
 
 using namespace moesweep;
 

@@ -4,8 +4,8 @@
 #include <iostream>
 #include <string>
 
-#include "moesweep/json.h"
-#include "moesweep/tokenizer.h"
+#include "moesweep/base/json.h"
+#include "moesweep/text/tokenizer.h"
 
 int main(int argc, char** argv) try {
     if (argc != 2) moesweep::fail(moesweep::Exit::usage, "usage: encode_lines MODEL_FOLDER < lines");

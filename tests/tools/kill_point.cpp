@@ -1,7 +1,7 @@
 // The kill_point() of moesweep_killable. MOESWEEP_KILL_AT="<file> <step>:<k>" ends the process by SIGKILL when it comes for
 // the k-th time to that step of a file whose path ends in <file>; MOESWEEP_KILL_AT=list says every step that it comes to,
 // and before the first one which steps there are.
-#include "moesweep/kill_point.h"
+#include "moesweep/base/kill_point.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

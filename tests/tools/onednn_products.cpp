@@ -1,5 +1,5 @@
 // Linked into a program, makes its fp32 products oneDNN's whatever the processor, as in a run on one where they are.
-#include "../../src/model/products.h"
+#include "model/products.h"
 
 namespace {
 

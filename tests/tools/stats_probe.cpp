@@ -7,7 +7,7 @@
 #include <iostream>
 #include <iterator>
 
-#include "moesweep/stats.h"
+#include "moesweep/stats/stats.h"
 
 int main(int argc, char** argv) {
     using namespace moesweep;

@@ -1,6 +1,6 @@
 // The model families. To add one: describe it in a file of its own here, and name it in model_config.cpp.
 #pragma once
-#include "moesweep/model_config.h"
+#include "moesweep/model/model_config.h"
 
 namespace moesweep {
 

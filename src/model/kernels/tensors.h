@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "moesweep/config.h"
-#include "moesweep/weights.h"
+#include "moesweep/config/config.h"
+#include "moesweep/model/weights.h"
 #include "row_kernels.h"
 
 namespace moesweep::kernels {

@@ -1,0 +1,87 @@
+// Attention of a pass: every run is a context (all positions but the last) and any number of rows, each of which stands
+// at the last position and sees its run's context and itself. The last position of the clean or noised run is such a
+// row too, so a row whose patch is zero takes the noised run's path and has its bits.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "moesweep/config/config.h"
+#include "moesweep/model/layers.h"
+#include "moesweep/model/model_config.h"
+
+namespace moesweep {
+
+/// A run's context inside the pass's hidden states.
+struct Context {
+    std::int64_t begin = 0;   ///< its first row
+    std::int64_t length = 0;  ///< T - 1, may be 0
+};
+
+class Attention {
+  public:
+    /// `contexts`, one per run, fill rows [0, contexts_end) of the hidden states without a hole. The configuration must
+    /// stay.
+    Attention(const ModelConfig& config, std::vector<Context> contexts, Precision precision,
+              c10::Device device = at::kCPU);
+
+    /// Appends a row of each given run after those that are there.
+    void add_rows(std::span<const std::int64_t> runs);
+
+    /// The projected queries, keys and values [N, (H + 2 Hkv) Dh] of all N = contexts and rows, which are overwritten,
+    /// at their positions [N]: heads normed where the model does so, rotated, and mixed. Returns [N, H Dh], or without
+    /// `with_contexts` only the rows' part [R, H Dh].
+    at::Tensor mix(const at::Tensor& qkv, const LayerWeights& layer, const Rotary& rotary, const at::Tensor& positions,
+                   bool with_contexts) const;
+
+    /// The same of q [N, H, Dh], k and v [N, Hkv, Dh], normed and rotated. On the CPU.
+    at::Tensor operator()(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool with_contexts) const;
+
+    std::int64_t contexts_end() const { return contexts_end_; }
+    std::int64_t rows() const { return static_cast<std::int64_t>(row_run_.size()); }
+    const std::vector<std::int64_t>& row_runs() const { return row_run_; }
+
+  private:
+    /// Runs whose contexts are padded to one width: they share batched products. The width depends on nothing but the
+    /// context's own length, so no other run changes a shape, and with it the bits.
+    struct Group {
+        std::int64_t width = 0;
+        std::vector<std::int64_t> runs;
+        at::Tensor tokens;       ///< [runs width] rows of the hidden states, padded with row 0
+        at::Tensor valid, home;  ///< [tokens without padding] place in `tokens` and row of the hidden states
+        at::Tensor mask;         ///< [runs, width] 0 or -inf where padded
+        at::Tensor tile_run;     ///< [tiles] place in `runs`
+        at::Tensor tile_rows;  ///< [tiles x rows of a tile] rows of the hidden states, the last one repeated as padding
+        at::Tensor row_valid, row_home;
+    };
+    void pad_contexts();
+    void list_contexts();
+    at::Tensor indices(const std::vector<std::int64_t>& values) const;
+    /// Rows ordered by run and cut into tiles.
+    void tile_rows(Group& group) const;
+    /// keys, values: the group's padded contexts [runs, Hkv, width, Dh]. Results go to their rows of `out`.
+    void attend_contexts(const Group& group, const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                         const at::Tensor& out) const;
+    void attend_rows(const Group& group, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                     const at::Tensor& keys, const at::Tensor& values, const at::Tensor& out) const;
+
+    at::Tensor scaled(const at::Tensor& scores) const;  ///< q k^T / sqrt(Dh)
+
+    /// mix() on another device, where no run need be padded: kernels/.
+    at::Tensor mix_by_kernels(const at::Tensor& qkv, const LayerWeights& layer, const Rotary& rotary,
+                              const at::Tensor& positions, bool with_contexts) const;
+
+    const ModelConfig& config_;
+    std::int64_t heads_, kv_heads_, head_dim_;
+    Precision precision_;
+    c10::Device device_;
+    std::int64_t contexts_end_ = 0;
+    std::vector<Context> contexts_;
+    std::vector<Group> groups_;  // on the CPU
+    std::vector<std::int64_t> row_run_;
+    at::Tensor first_, count_;  // [N] int32, on another device: the rows that each row sees beside itself
+};
+
+}  // namespace moesweep

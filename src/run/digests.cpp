@@ -1,0 +1,87 @@
+#include <sys/stat.h>
+
+#include <map>
+#include <sstream>
+
+#include "moesweep/base/files.h"
+#include "moesweep/tracing/protocol.h"
+
+namespace moesweep {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// "<size> <mtime in ns> <absolute path>": as long as it stays the same, so does the file.
+std::string stamp_of(const fs::path& file) {
+    struct stat status {};
+    if (::stat(file.c_str(), &status) != 0) fail(Exit::io, "{}: cannot be examined", file.string());
+    return fmt::format("{} {} {}", status.st_size,
+                       std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec,
+                       fs::absolute(file).lexically_normal().string());
+}
+
+constexpr std::size_t digest_length = 64;
+constexpr const char* known_file = "weights.sha256";
+
+/// RUN/weights.sha256: a line "<SHA-256> <stamp>" for each file hashed before. A line that is none is nothing known.
+std::map<std::string, std::string> read_known(const fs::path& path) {
+    std::map<std::string, std::string> known;
+    std::error_code unreachable;
+    if (!fs::exists(path, unreachable)) return known;
+    std::istringstream lines(read_file(path));
+    for (std::string line; std::getline(lines, line);)
+        if (line.size() > digest_length + 1) known[line.substr(digest_length + 1)] = line.substr(0, digest_length);
+    return known;
+}
+
+}  // namespace
+
+Digests identify(const Config& config, const Inputs& inputs, const std::filesystem::path& run, bool verify,
+                 const Comm& world) {
+    const auto files = inputs.weights->checkpoint().files();
+    std::vector<std::string> stamps;
+    std::vector<std::int64_t> unknown;
+    std::map<std::string, std::string> known;
+    world.together([&] {
+        for (const auto& file : files) stamps.push_back(stamp_of(file));
+        if (!world.root()) return;
+        if (!verify) known = read_known(run / known_file);
+        for (std::size_t i = 0; i < files.size(); ++i)
+            if (!known.contains(stamps[i])) unknown.push_back(static_cast<std::int64_t>(i));
+    });
+    unknown = world.broadcast(unknown);
+
+    std::string hashed;  // by this rank: a digest for each of its files
+    world.together([&] {
+        for (std::size_t i = static_cast<std::size_t>(world.rank()); i < unknown.size();
+             i += static_cast<std::size_t>(world.size()))
+            hashed += sha256_file(files[static_cast<std::size_t>(unknown[i])]);
+    });
+    const auto by_rank = world.gather_all(hashed);
+    Digests found;
+    world.together([&] {
+        if (!world.root()) return;
+        for (std::size_t i = 0; i < unknown.size(); ++i)
+            known[stamps[static_cast<std::size_t>(unknown[i])]] =
+                by_rank[i % by_rank.size()].substr(i / by_rank.size() * digest_length, digest_length);
+        std::string lines;
+        for (std::size_t i = 0; i < files.size(); ++i)
+            lines += fmt::format("{}  {}\n", known[stamps[i]], files[i].filename().string());
+        found.identity = {sha256(lines), sha256_file(fs::path(config.model.path) / "tokenizer.json"),
+                          sha256_file(config.cases.path)};
+        for (const auto& [name, value] : architecture(inputs.model))
+            found.identity.model.push_back({"architecture." + name, value});
+        const auto bos = bos_token(inputs.tokenizer, config.model.bos);
+        found.identity.model.push_back({"bos", bos ? std::to_string(*bos) : "none"});
+        for (const auto& [stamp, digest] : known) found.known += fmt::format("{} {}\n", digest, stamp);
+    });
+    return found;
+}
+
+void keep_digests(const std::filesystem::path& run, const Digests& digests) {
+    const fs::path path = run / known_file;
+    std::error_code unreachable;
+    if (!fs::exists(path, unreachable) || read_file(path) != digests.known) write_file_atomically(path, digests.known);
+}
+
+}  // namespace moesweep

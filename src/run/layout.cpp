@@ -1,0 +1,169 @@
+#include "moesweep/run/layout.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "moesweep/comm/gpu.h"
+
+namespace moesweep {
+namespace {
+
+constexpr std::int64_t most_scan_cases = 128;  // a rank's candidates at a time: the last round's surplus is lost
+constexpr std::int64_t most_micro_batch_rows = 32768;  // more make no product faster
+constexpr std::int64_t line_bytes =
+    160;  // of a row: position, run, places in tiles, its line in the results, twice while sorted
+
+std::int64_t element_bytes(const Weights& weights) {
+    return weights.dtype() == at::kDouble ? 8 : 4;
+}
+
+/// Bytes per row of hidden states that a micro-batch needs beside them, at the worst moment of a layer.
+std::int64_t step_bytes_per_row(const Weights& weights, const Workload& work, std::int64_t group) {
+    const ModelConfig& m = weights.config();
+    const std::int64_t D = m.hidden_size, queries = m.num_attention_heads * m.head_dim,
+                       keys = m.num_key_value_heads * m.head_dim, K = m.num_experts_per_tok;
+    const std::int64_t width = (work.tokens + 15) / 16 * 16;
+    // Projected, rotated and gathered into tiles; scores; mixed values and the output they are copied to.
+    const std::int64_t attention = 3 * D + 2 * (queries + 2 * keys) + 2 * queries + 2 * keys * (1 + width / 16) +
+                                   3 * (width + 1) * m.num_attention_heads + 3 * queries;
+    // Contributions per slot beside the normed rows; where they travel, also the rows out and in of two micro-batches
+    // and the answers out and in, with room for experts that are asked more than others.
+    const std::int64_t copies = std::min(K, group);
+    const std::int64_t moe = group == 1 ? (K + 7) * D : (7 + 6 * copies + 5 * K) * D;
+    const std::int64_t inner = 6 * m.moe_intermediate_size;  // an expert's rows, at worst all of them at once
+    // What meets a matrix in bf16, as its parts and on the way to them.
+    const std::int64_t parts = weights.matrix_dtype() == weights.dtype() ? 0 : 3;
+    // On a device all slots of all rows are there at once: their terms, products and contributions.
+    if (!weights.device().is_cpu() && parts > 0)
+        return element_bytes(weights) *
+               std::max(attention + 2 * std::max(D, queries), moe + K * (3 * D + 4 * m.moe_intermediate_size));
+    return element_bytes(weights) *
+           std::max(attention + parts * std::max(D, queries), moe + inner + parts * (D + m.moe_intermediate_size));
+}
+
+/// Bytes that a case keeps through a pass: its rows, their lines, and the vectors that the store is asked for.
+std::int64_t kept_bytes_per_case(const Config& config, const Weights& weights, const Workload& work) {
+    const ModelConfig& m = weights.config();
+    const std::int64_t rows = 2 * work.tokens + work.rows_per_case;
+    const std::int64_t vectors = config.store.vectors == Vectors::patches   ? work.rows_per_case
+                                 : config.store.vectors == Vectors::outputs ? 2 * m.num_hidden_layers
+                                                                            : 0;
+    const std::int64_t routing = 2 * m.num_hidden_layers * (16 + 12 * m.num_experts_per_tok) * 3;
+    // A vector is there as noted, as sorted, and as a unit's file image.
+    return rows * (m.hidden_size * element_bytes(weights) + line_bytes) + 3 * vectors * m.hidden_size * 4 + routing;
+}
+
+std::int64_t weight_bytes(const Weights& weights, std::int64_t group, bool streamed) {
+    std::int64_t sum = 0, largest = 0;
+    for (std::int64_t l = 0; l < weights.config().num_hidden_layers; ++l) {
+        std::int64_t bytes = 0;  // shares differ by one expert: the largest counts
+        for (const std::int64_t rank : {std::int64_t{0}, group - 1})
+            bytes = std::max(bytes, weights.layer_bytes(l, expert_share(weights.config().num_experts, rank, group)));
+        sum += bytes;
+        largest = std::max(largest, bytes);
+    }
+    return streamed ? 2 * largest : sum;
+}
+
+/// The layout of a way to hold the weights: as large micro-batches as half of the free memory holds, then as many units
+/// as the rest holds where that saves reading. Its memory is beyond the limit if not even single cases fit.
+Layout lay_out(const Config& config, const Weights& weights, const Workload& work, const Ranks& ranks,
+               std::int64_t group, bool streamed) {
+    Layout layout{.experts = group, .streamed = streamed};
+    layout.memory = {ranks.memory_limit, ranks.program, weight_bytes(weights, group, streamed)};
+    const std::int64_t free = ranks.memory_limit - layout.memory.total(), unit = config.run.unit;
+    const std::int64_t rows = 2 * work.tokens + work.rows_per_case, per_row = step_bytes_per_row(weights, work, group);
+    const std::int64_t kept = kept_bytes_per_case(config, weights, work);
+    const auto share = [](std::int64_t n, std::int64_t parts) { return (n + parts - 1) / parts; };
+
+    const std::int64_t busiest = share(std::max<std::int64_t>(work.cases, 1), share(ranks.world, group) * group);
+    const std::int64_t units_wanted = streamed ? share(busiest, unit) : 1;
+    const std::int64_t unit_cases = std::min(unit, std::max<std::int64_t>(work.cases, 1));
+    layout.cases_per_micro_batch =
+        std::clamp(std::min((free - unit_cases * kept) / 2 / per_row, most_micro_batch_rows) / rows, std::int64_t{1},
+                   units_wanted * unit_cases);
+    layout.memory.step = layout.cases_per_micro_batch * rows * per_row;
+    layout.units_per_pass =
+        std::clamp((free - layout.memory.step) / (unit_cases * kept), std::int64_t{1}, units_wanted);
+    layout.memory.rows = layout.units_per_pass * unit_cases * kept;
+
+    // A candidate has two runs and no rows; a pass over a streamed model shall have many of them.
+    const std::int64_t scan_rows = std::max<std::int64_t>(2 * work.tokens, 1);
+    const std::int64_t room = (layout.memory.rows + layout.memory.step) /
+                              (scan_rows * (per_row + weights.config().hidden_size * element_bytes(weights)));
+    layout.scan_cases = std::clamp<std::int64_t>(room, 1, streamed ? 8 * most_scan_cases : most_scan_cases);
+    return layout;
+}
+
+}  // namespace
+
+std::int64_t Layout::micro_batches(std::int64_t cases) const {
+    const std::int64_t needed = (cases + cases_per_micro_batch - 1) / cases_per_micro_batch;
+    return std::max<std::int64_t>(needed, experts > 1 && cases > 1 ? 2 : 1);
+}
+
+Ranks look_at_ranks(const Config& config, const Comm& world, c10::Device device) {
+    const Comm node = world.node();
+    const bool on_gpu = device.is_cuda();
+    const auto devices = node.gather_all(std::vector<double>{double(device.index())});
+    const auto sharing = on_gpu ? std::ranges::count(devices, double(device.index())) : node.size();
+    node.barrier();  // who shares a GPU looks at its memory before anybody takes any
+    const std::int64_t available = on_gpu ? free_gpu_memory() : available_memory();
+    const MemorySize asked = parse_memory(config.run.memory).value_or(MemorySize{0, 0.8});
+    const std::int64_t limit =
+        asked.bytes > 0
+            ? asked.bytes
+            : static_cast<std::int64_t>(asked.share * static_cast<double>(available) / static_cast<double>(sharing));
+    const auto extreme = [&](double mine, auto pick) {
+        const auto all = world.gather_all(std::vector<double>{mine});
+        return static_cast<std::int64_t>(*pick(all.begin(), all.end()));
+    };
+    const auto least = [](auto begin, auto end) { return std::min_element(begin, end); };
+    const auto most = [](auto begin, auto end) { return std::max_element(begin, end); };
+    return {world.size(), extreme(node.size(), least), extreme(static_cast<double>(limit), least),
+            on_gpu ? 0 : extreme(static_cast<double>(resident_memory()), most)};
+}
+
+Layout choose_layout(const Config& config, const Weights& weights, const Workload& work, const Ranks& ranks) {
+    std::vector<std::int64_t> groups;
+    if (config.parallel.experts != "auto") {
+        groups = {std::stoll(config.parallel.experts)};
+        if (groups[0] > ranks.world)
+            fail(Exit::usage, "parallel.experts: {} ranks to a group are more than the {} that run", groups[0],
+                 ranks.world);
+    } else {
+        for (std::int64_t group = 1; group <= ranks.node; group *= 2) groups.push_back(group);
+    }
+    std::vector<bool> modes = {false, true};
+    if (config.model.weights != WeightsMode::automatic) modes = {config.model.weights == WeightsMode::streamed};
+
+    std::optional<Layout> smallest;
+    for (const bool streamed : modes) {
+        for (const auto group : groups) {
+            const Layout layout = lay_out(config, weights, work, ranks, group, streamed);
+            if (layout.memory.total() <= layout.memory.limit) return layout;
+            if (!smallest || layout.memory.total() < smallest->memory.total()) smallest = layout;
+        }
+    }
+    return *smallest;
+}
+
+void expect_to_fit(const Config& config, const Layout& layout) {
+    if (layout.memory.total() <= layout.memory.limit || !is_size(config.run.memory)) return;
+    fail(Exit::usage, "run.memory: {} is too little, at least {:.0f} MB are needed", config.run.memory,
+         static_cast<double>(layout.memory.total()) / 1e6 + 1);
+}
+
+Comm expert_group(const Comm& world, std::int64_t experts) {
+    const Comm node = world.node();
+    const auto ranks_of_node = node.gather_all(std::vector<double>{double(world.rank())});
+    const auto first_of_node = world.gather_all(std::vector<double>{ranks_of_node[0]});
+    std::vector<int> order(static_cast<std::size_t>(world.size()));
+    std::iota(order.begin(), order.end(), 0);
+    std::ranges::stable_sort(order, {}, [&](int rank) { return first_of_node[static_cast<std::size_t>(rank)]; });
+    const auto position = std::ranges::find(order, world.rank()) - order.begin();
+    const std::int64_t groups = std::max<std::int64_t>(world.size() / experts, 1);
+    return world.split(static_cast<int>(position * groups / world.size()), static_cast<int>(position));
+}
+
+}  // namespace moesweep

@@ -1,0 +1,86 @@
+// The tables of /results: one function each, in a file named after what it holds. Private to this room.
+// A new table is one function, declared here, and one line in results.cpp. A table that cannot be made keeps its columns,
+// has no line, and says why by add_note.
+#pragma once
+#include <functional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "tracing/study/run.h"
+
+namespace moesweep {
+
+/// Every table, in the order of the list in results.cpp.
+std::vector<ResultTable> result_tables(const Run& run, const Study& study);
+
+// rules.cpp
+ResultTable summary_table(const Run& run, const Study& study);
+ResultTable table2(const Run& run, const Study& study);
+// layers.cpp
+ResultTable layers_table(const Run& run, const Study& study);
+ResultTable table6(const Run& run, const Study& study);
+// experts.cpp
+ResultTable candidates_table(const Run& run, const Study& study);
+ResultTable heatmap_table(const Run& run, const Study& study);
+// best_experts.cpp
+ResultTable layer_best_table(const Run& run, const Study& study);
+ResultTable joint_table(const Run& run, const Study& study);
+// main_results.cpp
+ResultTable validation_table(const Run& run, const Study& study);
+ResultTable table1(const Run& run, const Study& study);
+ResultTable table16(const Run& run, const Study& study);
+// activity.cpp
+ResultTable table3(const Run& run, const Study& study);
+// relations.cpp
+ResultTable table4(const Run& run, const Study& study);
+ResultTable table5(const Run& run, const Study& study);
+ResultTable relation_folds_table(const Run& run, const Study& study);
+// ratios.cpp
+ResultTable table7(const Run& run, const Study& study);
+// splits.cpp
+ResultTable table8(const Run& run, const Study& study);
+ResultTable table12(const Run& run, const Study& study);
+// ranks.cpp
+ResultTable table10(const Run& run, const Study& study);
+// gate_matched.cpp
+ResultTable table9(const Run& run, const Study& study);
+ResultTable table11(const Run& run, const Study& study);
+// noise.cpp
+ResultTable table13(const Run& run, const Study& study);
+ResultTable draws_table(const Run& run, const Study& study);
+// relaxed.cpp
+ResultTable table14(const Run& run, const Study& study);
+ResultTable table15(const Run& run, const Study& study);
+// shapley.cpp
+ResultTable shapley_table(const Run& run, const Study& study);
+
+// How tables are built.
+
+/// A table's text columns of a fixed first kind: the quantity of each line, then its Summary.
+struct Quantity {
+    std::string name;
+    Summary summary;
+};
+void add_quantities(ResultTable& table, const std::vector<Quantity>& lines);
+
+/// Columns n, mean, ci_low, ci_high, p, positive_fraction; with a prefix: prefix_n, ...
+void add_summaries(ResultTable& table, std::string_view prefix, const std::vector<Summary>& summaries);
+
+/// A column's values from the lines of a table: a member of each, or what a function makes of it.
+template <class Line, class Get>
+auto values_of(const std::vector<Line>& lines, Get get) {
+    std::vector<std::decay_t<std::invoke_result_t<Get, const Line&>>> values;
+    for (const auto& line : lines) values.push_back(std::invoke(get, line));
+    return values;
+}
+
+/// Appends a sentence to the attribute "note".
+void add_note(ResultTable& table, std::string_view sentence);
+
+/// Why there is no selected layer or expert, as a note: true where one is missing and the table has to do without.
+bool note_no_layer(ResultTable& table, const Study& study);
+bool note_no_expert(ResultTable& table, const Study& study);
+
+}  // namespace moesweep

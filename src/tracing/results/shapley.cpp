@@ -1,0 +1,145 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <map>
+
+#include "moesweep/base/error.h"
+#include "results.h"
+
+namespace moesweep {
+namespace {
+
+constexpr std::int32_t most_players = 16;  // of 2^16 coalitions a case
+
+/// The 2^k rescues of a (layer, case), by members; NaN where a row is missing.
+using Games = std::map<std::pair<std::int32_t, std::int32_t>, std::vector<double>>;
+
+void add_games(const Run& run, const std::string& name, const RowTable& rows, Games& games) {
+    const std::int32_t coalitions = 1 << std::min(run.tables.sweep.routing.k, most_players);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (rows.kind[i] != Kind::subset || run.case_at(rows.case_index[i]).split == Split::none) continue;
+        if (rows.members[i] < 1 || rows.members[i] >= coalitions) {
+            fail(Exit::data, "{}: members: line {} has {}, expected 1 to {}", name, i, rows.members[i], coalitions - 1);
+        }
+        auto& values = games[{rows.layer[i], rows.case_index[i]}];
+        if (values.empty()) {
+            values.assign(at(coalitions), nan);
+            values[0] = 0;
+        }
+        values[at(rows.members[i])] = rows.rescue[i];
+    }
+}
+
+/// What the cases of one layer came to.
+struct LayerShares {
+    std::map<std::int32_t, std::vector<double>> values;  ///< by expert, a case each
+    double coalition = 0;                                ///< sum of the full coalitions' rescues
+
+    void add(const Routed& routed, const std::vector<double>& game, const std::vector<double>& shares) {
+        for (std::size_t i = 0; i < shares.size(); ++i) values[routed.expert[i]].push_back(shares[i]);
+        coalition += game.back();
+    }
+};
+
+/// The table's lines.
+struct Line {
+    std::int32_t layer, expert;
+    Summary summary;
+    double share;
+};
+
+std::vector<Line> lines_of(const Run& run, std::int32_t layer, const LayerShares& shares) {
+    std::vector<Line> lines;
+    for (const auto& [expert, values] : shares.values) {
+        double sum = 0;
+        for (double value : values) sum += value;
+        lines.push_back(
+            {layer, expert, summarize(values, run.stats), shares.coalition != 0 ? sum / shares.coalition : nan});
+    }
+    std::ranges::stable_sort(lines, std::greater<>{}, [](const Line& line) { return line.summary.mean; });
+    return lines;
+}
+
+template <class Get>
+auto column(const std::vector<Line>& lines, Get get) {
+    std::vector<std::decay_t<decltype(get(lines[0]))>> values;
+    for (const auto& line : lines) values.push_back(get(line));
+    return values;
+}
+
+}  // namespace
+
+std::vector<double> shapley_values(std::span<const double> values) {
+    const auto players = static_cast<std::size_t>(std::countr_zero(values.size()));
+    std::vector<double> weight;  // by |S|: 1 / (k C(k-1, |S|)), each from the one before
+    for (std::size_t size = 0; size < players; ++size) {
+        weight.push_back(size == 0 ? 1.0 / static_cast<double>(players)
+                                   : weight.back() * static_cast<double>(size) / static_cast<double>(players - size));
+    }
+    std::vector<double> shares(players, 0);
+    for (std::size_t player = 0; player < players; ++player) {
+        const std::size_t bit = std::size_t{1} << player;
+        for (std::size_t set = 0; set < values.size(); ++set) {
+            if (!(set & bit)) shares[player] += weight[std::popcount(set)] * (values[set | bit] - values[set]);
+        }
+    }
+    return shares;
+}
+
+ResultTable shapley_table(const Run& run, const Study&) {
+    ResultTable table{"shapley",
+                      "Exact Shapley values of the experts that the clean run routes to, from the rescues of all their "
+                      "coalitions (the empty one's is 0); all cases of the study with these rows",
+                      {},
+                      {}};
+    Games games;
+    add_games(run, "rows", run.tables.sweep.rows, games);
+    add_games(run, "controls: rows", run.tables.controls, games);
+
+    std::map<std::int32_t, LayerShares> layers;
+    double largest_residual = 0;
+    std::size_t incomplete = 0;
+    for (const auto& [place, game] : games) {
+        const auto [layer, case_index] = place;
+        if (std::ranges::any_of(game, [](double value) { return std::isnan(value); })) {
+            ++incomplete;
+            continue;
+        }
+        const auto shares = shapley_values(game);
+        layers[layer].add(run.sweep.routed(case_index, layer), game, shares);
+        double sum = 0;
+        for (double share : shares) sum += share;
+        largest_residual = std::max(largest_residual, std::abs(sum - game.back()));
+    }
+    std::vector<Line> lines;
+    for (const auto& [layer, shares] : layers)
+        std::ranges::move(lines_of(run, layer, shares), std::back_inserter(lines));
+
+    if (games.empty()) {
+        add_note(table, run.config.sweep.subsets ? "There are no rows of subsets."
+                                                 : "No subsets were asked for (sweep.subsets = none).");
+    }
+    if (incomplete > 0) {
+        add_note(table, fmt::format("{} of {} pairs of case and layer lack rows of some subsets and are left out.",
+                                    incomplete, games.size()));
+    }
+    if (!lines.empty()) table.attributes.emplace_back("largest_residual", fmt::format("{}", largest_residual));
+    table.columns = {
+        {"layer", "", "decoder layer, from 0", column(lines, [](const Line& line) { return line.layer; })},
+        {"expert", "", "expert index, from 0", column(lines, [](const Line& line) { return line.expert; })},
+        {"n", "", "cases whose clean run routes to the expert",
+         column(lines, [](const Line& line) { return line.summary.n; })},
+        {"mean", "logit", "mean Shapley value over these cases",
+         column(lines, [](const Line& line) { return line.summary.mean; })},
+        {"ci_low", "logit", "95% percentile bootstrap interval over cases, lower end",
+         column(lines, [](const Line& line) { return line.summary.ci.low; })},
+        {"ci_high", "logit", "95% percentile bootstrap interval over cases, upper end",
+         column(lines, [](const Line& line) { return line.summary.ci.high; })},
+        {"share", "", "of the full coalition's rescue over the layer's cases; NaN where that is 0",
+         column(lines, [](const Line& line) { return line.share; })}};
+    return table;
+}
+
+}  // namespace moesweep

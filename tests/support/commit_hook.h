@@ -1,0 +1,20 @@
+// Lets a test act in the middle of a commit: this program's kill_point() calls it.
+#pragma once
+#include <filesystem>
+#include <functional>
+
+#include "moesweep/base/kill_point.h"
+
+namespace moesweep {
+
+/// Called at every kill point while it lives; one at a time, and not from within itself.
+class CommitHook {
+  public:
+    using Action = std::function<void(CommitStep, const std::filesystem::path&)>;
+    explicit CommitHook(Action action);
+    ~CommitHook();
+    CommitHook(const CommitHook&) = delete;
+    CommitHook& operator=(const CommitHook&) = delete;
+};
+
+}  // namespace moesweep
