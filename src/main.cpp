@@ -22,15 +22,17 @@ CommandLine parse_on_every_rank(int argc, const char* const* argv, std::optional
     }
 }
 
-Exit run(const CommandLine& line, const Comm* comm) {
+/// Of several processes that a launcher started, all run the commands that divide work, and one speaks for the others.
+Exit run(const CommandLine& line, std::optional<Comm>& comm) {
+    const Command* command = find_command(line.command);
+    if (command && command->on_every_rank && !line.help) {
+        comm.emplace();
+        return command->on_every_rank(line, *comm);
+    }
+    if (!Comm::is_first_task()) return Exit::done;
     if (line.version) return fmt::print("moesweep {}\n", version), Exit::done;
     if (line.help) return fmt::print("{}", help_text(line.command)), Exit::done;
-    if (comm) return trace(line, *comm);  // also plan
-    if (line.command == "merge") merge(line);
-    if (line.command == "report") report(line);
-    if (line.command == "inspect") inspect(line);
-    if (line.command == "tokenize") tokenize(line);
-    return Exit::done;
+    return command->alone(line);
 }
 
 /// A lost answer must not pass for an empty one.
@@ -62,8 +64,7 @@ int run_program(int argc, const char* const* argv) {
     std::optional<Comm> comm;
     try {
         const CommandLine line = parse_on_every_rank(argc, argv, comm);
-        if ((line.command == "trace" || line.command == "plan") && !line.help) comm.emplace();
-        const Exit code = run(line, comm ? &*comm : nullptr);
+        const Exit code = run(line, comm);
         expect_output_written();
         return static_cast<int>(code);
     } catch (const SharedError& error) {  // every rank is here

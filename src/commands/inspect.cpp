@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "moesweep/model/model_config.h"
 #include "moesweep/model/weights.h"
+#include "moesweep/text/bos.h"
 
 namespace moesweep {
 namespace {
@@ -149,7 +150,7 @@ void check_tokenizer(const std::string& folder, const ModelConfig& m) {
 
 }  // namespace
 
-void inspect(const CommandLine& line) {
+Exit inspect(const CommandLine& line) {
     const std::string folder = line.only_argument("a model folder");
     const ModelConfig m = read_model_config(folder);
     print_geometry(m);
@@ -157,6 +158,7 @@ void inspect(const CommandLine& line) {
     problems.of([&] { check_tensors(folder, m, problems); });
     problems.of([&] { check_tokenizer(folder, m); });
     problems.fail_if_any();
+    return Exit::done;
 }
 
 }  // namespace moesweep

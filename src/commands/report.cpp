@@ -8,7 +8,7 @@
 
 namespace moesweep {
 
-void report(const CommandLine& line) {
+Exit report(const CommandLine& line) {
     const std::string run = line.only_argument("a run folder"), script = MOESWEEP_ANALYSIS "/report.py";
     if (!std::filesystem::exists(script))
         fail(Exit::io, "{}: not there; the report is made by the source tree's analysis/", script);

@@ -1,11 +1,11 @@
+#include "paths.h"
+
 #include <pwd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
-
-#include "keys.h"
 
 namespace moesweep {
 namespace {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "moesweep/comm/comm.h"
-#include "moesweep/tracing/layer_pass.h"
+#include "moesweep/engine/traffic.h"
 #include "moesweep/model/layers.h"
 
 namespace moesweep {

@@ -16,7 +16,7 @@ c10::Device device_of_rank(RunDevice wish, std::optional<int> gpus, const Comm& 
     return {c10::kCUDA, static_cast<c10::DeviceIndex>(world.node().rank() % *gpus)};
 }
 
-c10::Device settle_device(Config& config, const Comm& world) {
+c10::Device settle_device(RunConfig& config, const Comm& world) {
     const c10::Device device = device_of_rank(config.run.device, visible_gpus(), world);
     world.together([&] {
         if (device.is_cuda()) use_gpu(device.index());

@@ -1,10 +1,11 @@
+#include "digests.h"
+
 #include <sys/stat.h>
 
 #include <map>
 #include <sstream>
 
 #include "moesweep/base/files.h"
-#include "moesweep/tracing/protocol.h"
 
 namespace moesweep {
 namespace {
@@ -36,9 +37,8 @@ std::map<std::string, std::string> read_known(const fs::path& path) {
 
 }  // namespace
 
-Digests identify(const Config& config, const Inputs& inputs, const std::filesystem::path& run, bool verify,
-                 const Comm& world) {
-    const auto files = inputs.weights->checkpoint().files();
+Digests digest(const std::vector<fs::path>& files, const fs::path& model_folder, const fs::path& method_file,
+               const fs::path& run, bool verify, const Comm& world) {
     std::vector<std::string> stamps;
     std::vector<std::int64_t> unknown;
     std::map<std::string, std::string> known;
@@ -67,13 +67,10 @@ Digests identify(const Config& config, const Inputs& inputs, const std::filesyst
         std::string lines;
         for (std::size_t i = 0; i < files.size(); ++i)
             lines += fmt::format("{}  {}\n", known[stamps[i]], files[i].filename().string());
-        found.identity = {sha256(lines), sha256_file(fs::path(config.model.path) / "tokenizer.json"),
-                          sha256_file(config.cases.path)};
-        for (const auto& [name, value] : architecture(inputs.model))
-            found.identity.model.push_back({"architecture." + name, value});
-        const auto bos = bos_token(inputs.tokenizer, config.model.bos);
-        found.identity.model.push_back({"bos", bos ? std::to_string(*bos) : "none"});
-        for (const auto& [stamp, digest] : known) found.known += fmt::format("{} {}\n", digest, stamp);
+        found.weights = sha256(lines);
+        found.tokenizer = sha256_file(model_folder / "tokenizer.json");
+        found.method_file = sha256_file(method_file);
+        for (const auto& [stamp, sha256_of] : known) found.known += fmt::format("{} {}\n", sha256_of, stamp);
     });
     return found;
 }

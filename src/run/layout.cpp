@@ -8,7 +8,7 @@
 namespace moesweep {
 namespace {
 
-constexpr std::int64_t most_scan_cases = 128;  // a rank's candidates at a time: the last round's surplus is lost
+constexpr std::int64_t most_base_items = 128;  // more at a time are lost when a search ends among them
 constexpr std::int64_t most_micro_batch_rows = 32768;  // more make no product faster
 constexpr std::int64_t line_bytes =
     160;  // of a row: position, run, places in tiles, its line in the results, twice while sorted
@@ -41,16 +41,9 @@ std::int64_t step_bytes_per_row(const Weights& weights, const Workload& work, st
            std::max(attention + parts * std::max(D, queries), moe + inner + parts * (D + m.moe_intermediate_size));
 }
 
-/// Bytes that a case keeps through a pass: its rows, their lines, and the vectors that the store is asked for.
-std::int64_t kept_bytes_per_case(const Config& config, const Weights& weights, const Workload& work) {
-    const ModelConfig& m = weights.config();
-    const std::int64_t rows = 2 * work.tokens + work.rows_per_case;
-    const std::int64_t vectors = config.store.vectors == Vectors::patches   ? work.rows_per_case
-                                 : config.store.vectors == Vectors::outputs ? 2 * m.num_hidden_layers
-                                                                            : 0;
-    const std::int64_t routing = 2 * m.num_hidden_layers * (16 + 12 * m.num_experts_per_tok) * 3;
-    // A vector is there as noted, as sorted, and as a unit's file image.
-    return rows * (m.hidden_size * element_bytes(weights) + line_bytes) + 3 * vectors * m.hidden_size * 4 + routing;
+/// Bytes that an item keeps through a pass: its rows, their lines, and its results.
+std::int64_t kept_bytes_per_item(const Weights& weights, const Workload& work) {
+    return work.rows() * (weights.config().hidden_size * element_bytes(weights) + line_bytes) + work.kept_bytes;
 }
 
 std::int64_t weight_bytes(const Weights& weights, std::int64_t group, bool streamed) {
@@ -66,54 +59,54 @@ std::int64_t weight_bytes(const Weights& weights, std::int64_t group, bool strea
 }
 
 /// The layout of a way to hold the weights: as large micro-batches as half of the free memory holds, then as many units
-/// as the rest holds where that saves reading. Its memory is beyond the limit if not even single cases fit.
-Layout lay_out(const Config& config, const Weights& weights, const Workload& work, const Ranks& ranks,
+/// as the rest holds where that saves reading. Its memory is beyond the limit if not even single items fit.
+Layout lay_out(const RunConfig& config, const Weights& weights, const Workload& work, const Ranks& ranks,
                std::int64_t group, bool streamed) {
     Layout layout{.experts = group, .streamed = streamed};
     layout.memory = {ranks.memory_limit, ranks.program, weight_bytes(weights, group, streamed)};
     const std::int64_t free = ranks.memory_limit - layout.memory.total(), unit = config.run.unit;
-    const std::int64_t rows = 2 * work.tokens + work.rows_per_case, per_row = step_bytes_per_row(weights, work, group);
-    const std::int64_t kept = kept_bytes_per_case(config, weights, work);
+    const std::int64_t rows = work.rows(), per_row = step_bytes_per_row(weights, work, group);
+    const std::int64_t kept = kept_bytes_per_item(weights, work);
     const auto share = [](std::int64_t n, std::int64_t parts) { return (n + parts - 1) / parts; };
 
-    const std::int64_t busiest = share(std::max<std::int64_t>(work.cases, 1), share(ranks.world, group) * group);
+    const std::int64_t busiest = share(std::max<std::int64_t>(work.items, 1), share(ranks.world, group) * group);
     const std::int64_t units_wanted = streamed ? share(busiest, unit) : 1;
-    const std::int64_t unit_cases = std::min(unit, std::max<std::int64_t>(work.cases, 1));
-    layout.cases_per_micro_batch =
-        std::clamp(std::min((free - unit_cases * kept) / 2 / per_row, most_micro_batch_rows) / rows, std::int64_t{1},
-                   units_wanted * unit_cases);
-    layout.memory.step = layout.cases_per_micro_batch * rows * per_row;
+    const std::int64_t unit_items = std::min(unit, std::max<std::int64_t>(work.items, 1));
+    layout.items_per_micro_batch =
+        std::clamp(std::min((free - unit_items * kept) / 2 / per_row, most_micro_batch_rows) / rows, std::int64_t{1},
+                   units_wanted * unit_items);
+    layout.memory.step = layout.items_per_micro_batch * rows * per_row;
     layout.units_per_pass =
-        std::clamp((free - layout.memory.step) / (unit_cases * kept), std::int64_t{1}, units_wanted);
-    layout.memory.rows = layout.units_per_pass * unit_cases * kept;
+        std::clamp((free - layout.memory.step) / (unit_items * kept), std::int64_t{1}, units_wanted);
+    layout.memory.rows = layout.units_per_pass * unit_items * kept;
 
-    // A candidate has two runs and no rows; a pass over a streamed model shall have many of them.
-    const std::int64_t scan_rows = std::max<std::int64_t>(2 * work.tokens, 1);
+    // A pass over a streamed model shall have many items.
+    const std::int64_t base_rows = std::max<std::int64_t>(work.base_rows, 1);
     const std::int64_t room = (layout.memory.rows + layout.memory.step) /
-                              (scan_rows * (per_row + weights.config().hidden_size * element_bytes(weights)));
-    layout.scan_cases = std::clamp<std::int64_t>(room, 1, streamed ? 8 * most_scan_cases : most_scan_cases);
+                              (base_rows * (per_row + weights.config().hidden_size * element_bytes(weights)));
+    layout.items_per_base_pass = std::clamp<std::int64_t>(room, 1, streamed ? 8 * most_base_items : most_base_items);
     return layout;
 }
 
 }  // namespace
 
-std::int64_t Layout::micro_batches(std::int64_t cases) const {
-    const std::int64_t needed = (cases + cases_per_micro_batch - 1) / cases_per_micro_batch;
-    return std::max<std::int64_t>(needed, experts > 1 && cases > 1 ? 2 : 1);
+std::int64_t Layout::micro_batches(std::int64_t items) const {
+    const std::int64_t needed = (items + items_per_micro_batch - 1) / items_per_micro_batch;
+    return std::max<std::int64_t>(needed, experts > 1 && items > 1 ? 2 : 1);
 }
 
-Ranks look_at_ranks(const Config& config, const Comm& world, c10::Device device) {
+Ranks look_at_ranks(const RunConfig& config, const Comm& world, c10::Device device) {
     const Comm node = world.node();
     const bool on_gpu = device.is_cuda();
     const auto devices = node.gather_all(std::vector<double>{double(device.index())});
     const auto sharing = on_gpu ? std::ranges::count(devices, double(device.index())) : node.size();
     node.barrier();  // who shares a GPU looks at its memory before anybody takes any
     const std::int64_t available = on_gpu ? free_gpu_memory() : available_memory();
-    const MemorySize asked = parse_memory(config.run.memory).value_or(MemorySize{0, 0.8});
+    const MemorySize& asked = config.run.memory;
     const std::int64_t limit =
-        asked.bytes > 0
-            ? asked.bytes
-            : static_cast<std::int64_t>(asked.share * static_cast<double>(available) / static_cast<double>(sharing));
+        asked.is_share()
+            ? static_cast<std::int64_t>(asked.share() * static_cast<double>(available) / static_cast<double>(sharing))
+            : asked.bytes();
     const auto extreme = [&](double mine, auto pick) {
         const auto all = world.gather_all(std::vector<double>{mine});
         return static_cast<std::int64_t>(*pick(all.begin(), all.end()));
@@ -124,10 +117,10 @@ Ranks look_at_ranks(const Config& config, const Comm& world, c10::Device device)
             on_gpu ? 0 : extreme(static_cast<double>(resident_memory()), most)};
 }
 
-Layout choose_layout(const Config& config, const Weights& weights, const Workload& work, const Ranks& ranks) {
+Layout choose_layout(const RunConfig& config, const Weights& weights, const Workload& work, const Ranks& ranks) {
     std::vector<std::int64_t> groups;
-    if (config.parallel.experts != "auto") {
-        groups = {std::stoll(config.parallel.experts)};
+    if (config.parallel.experts) {
+        groups = {*config.parallel.experts};
         if (groups[0] > ranks.world)
             fail(Exit::usage, "parallel.experts: {} ranks to a group are more than the {} that run", groups[0],
                  ranks.world);
@@ -148,9 +141,9 @@ Layout choose_layout(const Config& config, const Weights& weights, const Workloa
     return *smallest;
 }
 
-void expect_to_fit(const Config& config, const Layout& layout) {
-    if (layout.memory.total() <= layout.memory.limit || !is_size(config.run.memory)) return;
-    fail(Exit::usage, "run.memory: {} is too little, at least {:.0f} MB are needed", config.run.memory,
+void expect_to_fit(const RunConfig& config, const Layout& layout) {
+    if (layout.memory.total() <= layout.memory.limit || config.run.memory.is_share()) return;
+    fail(Exit::usage, "run.memory: {} is too little, at least {:.0f} MB are needed", config.run.memory.text(),
          static_cast<double>(layout.memory.total()) / 1e6 + 1);
 }
 

@@ -1,6 +1,7 @@
+#include "moesweep/run/stop.h"
+
 #include <csignal>
 
-#include "moesweep/tracing/protocol.h"
 
 namespace moesweep {
 namespace {

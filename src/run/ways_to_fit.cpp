@@ -10,7 +10,7 @@ namespace {
 
 /// Another way to start the run, and the words for what differs.
 struct Change {
-    Config config;
+    RunConfig config;
     Ranks ranks;
     std::vector<std::string> words;
 };
@@ -22,10 +22,10 @@ bool fits(const Change& change, const Weights& weights, const Workload& work) {
 
 /// On nodes that each give their memory to `on_node` ranks, with a model's experts divided as auto says, or over all
 /// ranks.
-Change with_ranks(const Config& config, const Ranks& ranks, std::int64_t nodes, std::int64_t on_node) {
+Change with_ranks(const RunConfig& config, const Ranks& ranks, std::int64_t nodes, std::int64_t on_node) {
     const std::int64_t nodes_now = ranks.world / ranks.node;
     Change change = {config, ranks, {}};
-    const bool fixed = is_size(config.run.memory);
+    const bool fixed = !config.run.memory.is_share();
     change.ranks = {std::max(nodes, nodes_now) * on_node, on_node,
                     fixed ? ranks.memory_limit : ranks.memory_limit / on_node * ranks.node, ranks.program};
     if (nodes > nodes_now)
@@ -34,14 +34,16 @@ Change with_ranks(const Config& config, const Ranks& ranks, std::int64_t nodes, 
         change.words.push_back(fmt::format("{} of the {} ranks on a node", on_node, ranks.node));
     change.config.model.weights = WeightsMode::automatic;
     if (config.model.weights != WeightsMode::automatic) change.words.emplace_back("--model.weights=auto");
-    change.config.parallel.experts = nodes == 1 ? "auto" : std::to_string(nodes * on_node);
-    if (config.parallel.experts != change.config.parallel.experts)
-        change.words.push_back(fmt::format("--parallel.experts={}", change.config.parallel.experts));
+    auto& experts = change.config.parallel.experts;
+    experts = nodes == 1 ? std::nullopt : std::optional(nodes * on_node);
+    if (config.parallel.experts != experts)
+        change.words.push_back(
+            fmt::format("--parallel.experts={}", experts ? std::to_string(*experts) : "auto"));
     return change;
 }
 
 /// The first that fits of: these nodes with fewer and fewer ranks, more and more nodes; each with a smaller unit, too.
-std::optional<std::string> least_change(const Config& config, const Weights& weights, const Workload& work,
+std::optional<std::string> least_change(const RunConfig& config, const Weights& weights, const Workload& work,
                                         const Ranks& ranks) {
     const std::int64_t experts = weights.config().num_experts;
     const std::int64_t fewest = weights.device().is_cuda() ? ranks.node : 1;  // a rank has its GPU's memory as it is
@@ -61,7 +63,7 @@ std::optional<std::string> least_change(const Config& config, const Weights& wei
 }
 
 /// The same with matrices in bf16, where the checkpoint has them and the run has not.
-std::optional<std::string> least_change_in_bf16(const Config& config, const Weights& weights, const Workload& work,
+std::optional<std::string> least_change_in_bf16(const RunConfig& config, const Weights& weights, const Workload& work,
                                                 const Ranks& ranks) {
     if (weights.matrix_dtype() == at::kBFloat16) return {};
     const std::string split = "--model.precision=split";
@@ -76,7 +78,7 @@ std::optional<std::string> least_change_in_bf16(const Config& config, const Weig
 
 }  // namespace
 
-std::vector<std::string> ways_to_fit(const Config& config, const Weights& weights, const Workload& work,
+std::vector<std::string> ways_to_fit(const RunConfig& config, const Weights& weights, const Workload& work,
                                      const Ranks& ranks) {
     std::vector<std::string> ways;
     for (const auto& way :
@@ -85,7 +87,7 @@ std::vector<std::string> ways_to_fit(const Config& config, const Weights& weight
     const Memory memory = choose_layout(config, weights, work, ranks).memory;
     const double gigabytes = std::ceil(double(memory.total()) / 1e8) / 10;
     ways.push_back(fmt::format(
-        fmt::runtime(is_size(config.run.memory) ? "--run.memory={:.1f}GB" : "{:.1f} GB of memory for a rank"),
+        fmt::runtime(config.run.memory.is_share() ? "{:.1f} GB of memory for a rank" : "--run.memory={:.1f}GB"),
         gigabytes));
     return ways;
 }

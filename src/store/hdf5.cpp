@@ -117,9 +117,9 @@ std::string unpadded(const char* text, std::size_t width) {
     return {text, ::strnlen(text, width)};
 }
 
-void expect_no_nul(const Node& parent, const std::string& name, std::string_view text) {
+void expect_no_nul(const Source& source, const std::string& path, std::string_view text) {
     if (text.find('\0') != std::string_view::npos)
-        fail(Exit::data, "{}: {}: the text \"{}...\" contains a NUL character", parent.source->name, parent.child(name),
+        fail(Exit::data, "{}: {}: the text \"{}...\" contains a NUL character", source.name, path,
              text.substr(0, text.find('\0')));
 }
 
@@ -212,7 +212,7 @@ std::vector<std::string> names(const Node& group) {
 }
 
 void write_attribute(const Node& node, const std::string& name, std::string_view text) {
-    expect_no_nul(node, name, text);
+    expect_no_nul(*node.source, node.child(name), text);
     std::string padded(text);
     padded.resize(std::max<std::size_t>(text.size(), 1));
     put_attribute(node, name, text_type(padded.size()), padded.data());

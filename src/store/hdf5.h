@@ -17,7 +17,7 @@
 
 #include "disk_driver.h"
 #include "moesweep/base/error.h"
-#include "moesweep/tracing/tables.h"
+#include "moesweep/store/result_table.h"
 
 namespace moesweep::hdf5 {
 
@@ -84,7 +84,7 @@ Id text_type(std::size_t width);
 bool is_text(hid_t type);
 std::string unpadded(const char* text, std::size_t width);
 /// Error(data): padding could not be told from a NUL in a text.
-void expect_no_nul(const Node& parent, const std::string& name, std::string_view text);
+void expect_no_nul(const Source& source, const std::string& path, std::string_view text);
 
 /// A file that HDF5 builds or reads. Nodes must be gone before it is.
 class File {

@@ -1,8 +1,8 @@
 #include "identity.h"
 
 #include <algorithm>
-#include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "moesweep/base/error.h"
@@ -11,68 +11,53 @@
 namespace moesweep {
 namespace {
 
+constexpr const char* no_such_key = "no such key";
+
+using Lines = std::vector<std::pair<std::string, std::string>>;
+
 /// The `key = value` lines of an identity.ini.
-std::vector<Setting> parse_identity(std::string_view text) {
-    std::vector<Setting> result;
+Lines parse_identity(std::string_view text) {
+    Lines lines;
     while (!text.empty()) {
         const std::string_view line = text.substr(0, text.find('\n'));
         text.remove_prefix(std::min(text.size(), line.size() + 1));
         const std::size_t equals = line.find(" = ");
         if (line.starts_with('#') || equals == std::string_view::npos) continue;
-        result.push_back({std::string(line.substr(0, equals)), std::string(line.substr(equals + 3))});
+        lines.emplace_back(line.substr(0, equals), line.substr(equals + 3));
     }
-    return result;
+    return lines;
 }
 
-std::optional<std::string> value_of(const std::vector<Setting>& settings, const std::string& key) {
-    const auto found = std::ranges::find(settings, key, &Setting::key);
-    return found == settings.end() ? std::nullopt : std::optional(found->value);
-}
-
-bool is_of_model(const std::string& key) {
-    return key == "bos" || key.starts_with("architecture.");
-}
-
-constexpr const char* no_such_key = "no such key";
-
-/// What a run was that says nothing of a key, for there was no such key when it began: its default.
-std::string value_before(const std::string& key) {
-    return value_of(settings(Config{}), key).value_or(no_such_key);
-}
-
-struct Difference {
-    std::string key, before, now;
-};
-
-/// The first key that has not the same value in both texts.
-std::optional<Difference> first_difference(const std::string& old_text, const std::string& new_text) {
-    const std::vector<Setting> before = parse_identity(old_text), now = parse_identity(new_text);
-    for (const auto& [key, value] : now) {
-        const auto said = value_of(before, key);
-        if (!said && is_of_model(key)) continue;
-        const std::string old = said.value_or(value_before(key));
-        if (old != value) return Difference{key, old, value};
-    }
-    for (const auto& [key, value] : before)
-        if (!value_of(now, key)) return Difference{key, value, no_such_key};
-    return std::nullopt;
+/// A key's value; nothing where no line has it, the first where several have.
+std::optional<std::string> value_of(const Lines& lines, const std::string& key) {
+    const auto found = std::ranges::find(lines, key, &Lines::value_type::first);
+    return found == lines.end() ? std::nullopt : std::optional(found->second);
 }
 
 }  // namespace
 
-std::string identity_text(const Config& config, const Identity& identity) {
+std::string identity_text(const Identity& identity) {
     std::string text = "# What this run is. Its files carry this text: do not edit.\n";
-    for (const Setting& setting : settings(config))
-        if (is_identity(setting.key)) text += fmt::format("{} = {}\n", setting.key, setting.value);
-    for (const auto& [key, value] : identity.model) text += fmt::format("{} = {}\n", key, value);
-    return text + fmt::format("weights_sha256 = {}\ntokenizer_sha256 = {}\nfacts_sha256 = {}\n",
-                              identity.weights_sha256, identity.tokenizer_sha256, identity.facts_sha256);
+    for (const IdentityLine& line : identity) text += fmt::format("{} = {}\n", line.key, line.value);
+    return text;
 }
 
-void expect_same_run(const std::filesystem::path& folder, const std::string& old_text, const std::string& new_text) {
-    if (const auto other = first_difference(old_text, new_text))
+std::optional<std::string> said_in(const std::string& text, const std::string& key) {
+    return value_of(parse_identity(text), key);
+}
+
+void expect_same_run(const std::filesystem::path& folder, const std::string& text, const Identity& now) {
+    const auto refuse = [&](const std::string& key, const std::string& before, const std::string& value) {
         fail(Exit::other_run, "{}: {}: this run has {}, the new command {}; choose another run.out or the old value",
-             folder.string(), other->key, other->before, other->now);
+             folder.string(), key, before, value);
+    };
+    const Lines lines = parse_identity(text);
+    for (const IdentityLine& line : now) {
+        const auto said = value_of(lines, line.key), before = said ? said : line.before;
+        if (before && *before != line.value) refuse(line.key, *before, line.value);
+    }
+    for (const auto& [key, value] : lines)
+        if (std::ranges::find(now, key, &IdentityLine::key) == now.end()) refuse(key, value, no_such_key);
 }
 
 std::string run_identity(const std::filesystem::path& folder) {
@@ -80,9 +65,16 @@ std::string run_identity(const std::filesystem::path& folder) {
 }
 
 void expect_of_run(const hdf5::Node& root, const std::filesystem::path& folder) {
-    if (const auto other = first_difference(read_text_attribute(root, "identity"), run_identity(folder)))
+    const Lines in_file = parse_identity(read_text_attribute(root, "identity")),
+                of_run = parse_identity(run_identity(folder));
+    const auto refuse = [&](const std::string& key) {
         root.refuse("identity: belongs to another run than {}: {}: the file has {}, the run {}",
-                    (folder / "identity.ini").string(), other->key, other->before, other->now);
+                    (folder / "identity.ini").string(), key, value_of(in_file, key).value_or(no_such_key),
+                    value_of(of_run, key).value_or(no_such_key));
+    };
+    for (const Lines& lines : {of_run, in_file})
+        for (const auto& [key, value] : lines)
+            if (value_of(in_file, key) != value_of(of_run, key)) refuse(key);
 }
 
 }  // namespace moesweep

@@ -1,19 +1,21 @@
-// identity.ini: what a run is, in text, and whether a file belongs to it.
+// identity.ini as text, and whether a file belongs to its run.
 #pragma once
 #include <filesystem>
 #include <string>
 
 #include "hdf5.h"
-#include "moesweep/config/config.h"
-#include "moesweep/store/store.h"
+#include "moesweep/store/identity.h"
 
 namespace moesweep {
 
-/// The text of identity.ini: the identity settings, then the three digests.
-std::string identity_text(const Config& config, const Identity& identity);
+std::string identity_text(const Identity& identity);
 
-/// Error(other_run) for the first key by which the texts differ.
-void expect_same_run(const std::filesystem::path& folder, const std::string& old_text, const std::string& new_text);
+/// The value of a key in such a text; nothing where no line has it, the first where several have.
+std::optional<std::string> said_in(const std::string& text, const std::string& key);
+
+/// Error(other_run) for the first key in which a run's text differs from what it would be now. A key that it lacks had
+/// its value `before` then.
+void expect_same_run(const std::filesystem::path& folder, const std::string& text, const Identity& now);
 
 /// The text of the run's identity.ini, which stands as attribute "identity" in its files. Error(data) without one.
 std::string run_identity(const std::filesystem::path& folder);

@@ -2,7 +2,6 @@
 
 #include <string>
 
-#include "case_columns.h"
 #include "columns.h"
 #include "identity.h"
 #include "moesweep/base/files.h"
@@ -49,39 +48,44 @@ Store Store::series(const std::string& name) const {
     return other;
 }
 
-void Store::open(const Config& config, const Identity& identity) const {
+void Store::open(const std::string& config_ini, const Identity& identity) const {
     const fs::path identity_path = folder_ / "identity.ini", config_path = folder_ / "config.ini";
-    const std::string identity_now = identity_text(config, identity), config_now = to_ini(config);
     const bool is_new = !is_there(identity_path);
-    if (!is_new) expect_same_run(folder_, read_file(identity_path), identity_now);
+    if (!is_new) expect_same_run(folder_, read_file(identity_path), identity);
 
     make_writable_folder(folder_);
     make_writable_folder(folder_ / "units");
     remove_leftovers(folder_);
     remove_leftovers(folder_ / "units");
     for (const fs::path& series : entries_of(folder_ / "units")) remove_leftovers(series);
-    if (is_new) write_file_atomically(identity_path, identity_now);
-    if (!is_there(config_path) || read_file(config_path) != config_now) write_file_atomically(config_path, config_now);
+    if (is_new) write_file_atomically(identity_path, identity_text(identity));
+    if (!is_there(config_path) || read_file(config_path) != config_ini) write_file_atomically(config_path, config_ini);
 }
 
-std::optional<Scan> Store::read_scan() const {
-    const fs::path path = folder_ / "cases.h5";
+std::optional<std::string> Store::said(const std::string& key) const {
+    if (!is_there(folder_ / "identity.ini")) return std::nullopt;
+    return said_in(run_identity(folder_), key);
+}
+
+std::optional<Attributes> Store::read_items(const std::string& name, const std::vector<ColumnTarget>& columns) const {
+    const fs::path path = folder_ / (name + ".h5");
     if (!is_there(path)) return std::nullopt;
     const hdf5::File file = open_sealed(path);
     const hdf5::Node root = file.root();
     expect_of_run(root, folder_);
-    return Scan{read_case_table(open_group(root, "cases")), read_attributes(open_group(root, "meta"))};
+    hdf5::read_table(root, name, columns);
+    return read_attributes(open_group(root, "meta"));
 }
 
-void Store::write_scan(const Scan& scan) const {
-    const fs::path path = folder_ / "cases.h5";
+void Store::write_items(const std::string& name, const Attributes& meta, const std::vector<ColumnView>& columns) const {
+    const fs::path path = folder_ / (name + ".h5");
     hdf5::File file = hdf5::File::image(path.string());
     {
         const hdf5::Node root = file.root();
         write_attribute(root, "identity", std::string_view(run_identity(folder_)));
-        const hdf5::Node meta = create_group(root, "meta");
-        for (const auto& [key, text] : scan.meta) write_attribute(meta, key, std::string_view(text));
-        write_table(create_group(root, "cases"), to_columns(scan.cases));
+        const hdf5::Node group = create_group(root, "meta");
+        for (const auto& [key, text] : meta) write_attribute(group, key, std::string_view(text));
+        hdf5::write_table(root, name, columns);
     }
     write_sealed(path, file);
 }

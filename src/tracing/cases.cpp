@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <iterator>
-#include <numeric>
 #include <optional>
 
-#include "moesweep/base/error.h"
+#include "moesweep/text/bos.h"
 #include "moesweep/stats/python_random.h"
 
 namespace moesweep {
@@ -41,22 +40,7 @@ std::vector<std::int32_t> first_of(const std::vector<Case>& cases, std::int64_t 
 
 }  // namespace
 
-std::optional<std::int32_t> bos_token(const Tokenizer& tokenizer, Bos setting) {
-    if (setting == Bos::no) return std::nullopt;
-    if (setting == Bos::automatic) return tokenizer.default_bos();
-    const auto token = tokenizer.bos();
-    if (!token) fail(Exit::data, "tokenizer.json: bos_token: expected one, because model.bos = yes, got none");
-    return token;
-}
-
-std::vector<std::size_t> scan_order(std::size_t n, std::int64_t seed) {
-    std::vector<std::size_t> order(n);
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    PythonRandom(seed).shuffle(order);
-    return order;
-}
-
-Case make_case(const Tokenizer& tokenizer, const Config& config, const Fact& fact, std::int32_t record) {
+Case make_case(const Tokenizer& tokenizer, const TracingConfig& config, const Fact& fact, std::int32_t record) {
     Case item{.record = record, .fact = fact};
     const Encoding encoding = tokenizer.encode(fact.prompt);
     item.tokens = encoding.ids;
@@ -82,20 +66,20 @@ Case make_case(const Tokenizer& tokenizer, const Config& config, const Fact& fac
     return item;
 }
 
-Status judge_margins(const Config::Cases& rules, double delta_clean, double delta_noised) {
+Status judge_margins(const TracingConfig::Cases& rules, double delta_clean, double delta_noised) {
     // Written so that a NaN is refused. A filter at -inf is off: every number passes it.
     if (!(delta_clean >= rules.clean_margin)) return Status::clean_margin_too_small;
     if (!(delta_clean - delta_noised >= rules.noise_drop)) return Status::noise_drop_too_small;
     return Status::usable;
 }
 
-std::vector<std::int32_t> study_cases(const Config& config, const std::vector<Case>& cases) {
+std::vector<std::int32_t> study_cases(const TracingConfig& config, const std::vector<Case>& cases) {
     return first_of(cases, config.cases.limit, [](const Case& c) { return c.status == Status::usable; });
 }
 
-std::vector<std::int32_t> relaxed_cases(const Config& config, const std::vector<Case>& cases) {
+std::vector<std::int32_t> relaxed_cases(const TracingConfig& config, const std::vector<Case>& cases) {
     if (config.scale_up.limit == 0) return {};
-    Config::Cases rules = config.cases;
+    TracingConfig::Cases rules = config.cases;
     rules.clean_margin = config.scale_up.clean_margin;
     rules.noise_drop = config.scale_up.noise_drop;
     return first_of(cases, config.scale_up.limit, [&](const Case& c) {
@@ -105,19 +89,12 @@ std::vector<std::int32_t> relaxed_cases(const Config& config, const std::vector<
     });
 }
 
-std::vector<std::int32_t> swept_cases(const Config& config, const std::vector<Case>& cases) {
-    const auto strict = study_cases(config, cases), relaxed = relaxed_cases(config, cases);
-    std::vector<std::int32_t> both;
-    std::ranges::set_union(strict, relaxed, std::back_inserter(both));
-    return both;
-}
-
 std::vector<std::int32_t> split_order(std::vector<std::int32_t> members, std::int64_t seed) {
     PythonRandom(seed).shuffle(members);
     return members;
 }
 
-void split_cases(const Config& config, std::vector<Case>& cases) {
+void split_cases(const TracingConfig& config, std::vector<Case>& cases) {
     const auto split = [&](const std::vector<std::int32_t>& members, std::int64_t discovery, Split Case::*field) {
         for (Case& item : cases) item.*field = Split::none;
         const auto order = split_order(members, config.cases.seed);
@@ -127,6 +104,14 @@ void split_cases(const Config& config, std::vector<Case>& cases) {
     };
     split(study_cases(config, cases), config.cases.discovery, &Case::split);
     split(relaxed_cases(config, cases), config.scale_up.discovery, &Case::relaxed_split);
+}
+
+std::vector<std::int32_t> cases_with(const std::vector<Case>& cases, Split Case::*split) {
+    return first_of(cases, 0, [&](const Case& c) { return c.*split != Split::none; });
+}
+
+std::vector<std::int32_t> swept_cases(const std::vector<Case>& cases) {
+    return first_of(cases, 0, [](const Case& c) { return c.split != Split::none || c.relaxed_split != Split::none; });
 }
 
 }  // namespace moesweep

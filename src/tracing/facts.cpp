@@ -1,16 +1,18 @@
+#include "moesweep/tracing/facts.h"
+
 #include <algorithm>
+#include <numeric>
 #include <unordered_map>
 
-#include "moesweep/tracing/cases.h"
 #include "moesweep/base/error.h"
 #include "moesweep/base/files.h"
 #include "moesweep/base/json.h"
+#include "moesweep/stats/python_random.h"
 
 namespace moesweep {
 namespace {
 
-constexpr std::int64_t widest_id = std::int64_t{1}
-                                   << 62;  // seed + case_id must not overflow (config: the same for seeds)
+constexpr std::int64_t widest_id = std::int64_t{1} << 62;  // seed + case_id must not overflow (see seed_key)
 
 /// One record, and how messages call it.
 class Record {
@@ -120,6 +122,13 @@ std::vector<Fact> read_facts(const std::filesystem::path& path) {
         facts.push_back(std::move(fact));
     }
     return facts;
+}
+
+std::vector<std::size_t> scan_order(std::size_t n, std::int64_t seed) {
+    std::vector<std::size_t> order(n);
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    PythonRandom(seed).shuffle(order);
+    return order;
 }
 
 }  // namespace moesweep

@@ -1,14 +1,19 @@
+#include "moesweep/tracing/merge.h"
+
 #include <algorithm>
 
-#include "moesweep/tracing/protocol.h"
+#include "case_columns.h"
+#include "moesweep/base/version.h"
+#include "moesweep/store/merged_file.h"
+#include "moesweep/text/bos.h"
 
 namespace moesweep {
 namespace {
 
 /// The configuration as INI without where things lie and how the work was divided, which change no number.
-std::string number_changing_ini(const Config& config) {
+std::string number_changing_ini(const TracingConfig& config) {
     std::string ini, open_section;
-    for (const auto& [key, value] : settings(config)) {
+    for (const auto& [key, value, is_identity] : settings(config)) {
         const std::string section = key.substr(0, key.find('.'));
         if (section == "run" || section == "parallel") continue;
         if (key == "model.path" || key == "model.weights" || key == "cases.path") continue;
@@ -19,46 +24,104 @@ std::string number_changing_ini(const Config& config) {
     return ini;
 }
 
-std::string precision_of(const Config& config) {
+std::string precision_of(const TracingConfig& config) {
     const auto all = settings(config);
     return std::ranges::find(all, "model.precision", &Setting::key)->value;
 }
 
+void expect_complete(const UnitSet& units) {
+    if (const auto missing = units.store.missing_units(units.count); !missing.empty())
+        fail(Exit::data, "{}: missing, run trace again", units.store.unit_path(missing[0]).string());
+}
+
+/// Calls use(unit, its file) for all units of a series, without their vectors.
+template <class Use>
+void for_each_unit(const UnitSet& units, Use&& use) {
+    expect_complete(units);
+    std::int64_t number = 0;
+    units.store.for_each_unit<UnitTables>(units.count, Columns::of_own_groups, [&](const UnitTables& unit) {
+        use(unit, units.store.unit_path(number++).string());
+    });
+}
+
+SweepView read_view(const Series& series, std::size_t cases, std::int32_t experts) {
+    SweepView view(cases, experts);
+    for_each_unit(series.units, [&](const UnitTables& unit, const std::string& file) { view.add(unit, file); });
+    return view;
+}
+
 }  // namespace
 
-RunTables read_run(const Config& config, const Store& store, const Scan& scan) {
-    const auto read = [&](const Series& series) {
-        for (std::int64_t unit = 0; unit < series.units(config); ++unit)
-            if (!series.store.has_unit(unit))
-                fail(Exit::data, "{}: missing, run trace again", series.store.unit_path(unit).string());
-        return series.store.read_units(series.units(config));
-    };
-    RunTables run{scan.cases, read(main_series(config, store, scan.cases)), {}, {}};
-    split_cases(config, run.cases);
-    for (const auto& series : condition_series(config, store, scan.cases))
-        run.conditions.push_back({series.noise.scale, series.noise.draw, read(series)});
-    return run;
+Attributes describe(const TracingConfig& config, const Job& job) {
+    const ModelConfig& m = job.model.config;
+    Attributes meta = {{"version", version}, {"model_type", m.model_type}};
+    for (const auto& [key, value] : {std::pair{"num_hidden_layers", m.num_hidden_layers},
+                                     {"hidden_size", m.hidden_size},
+                                     {"num_attention_heads", m.num_attention_heads},
+                                     {"num_key_value_heads", m.num_key_value_heads},
+                                     {"num_experts", m.num_experts},
+                                     {"num_experts_per_tok", m.num_experts_per_tok},
+                                     {"moe_intermediate_size", m.moe_intermediate_size},
+                                     {"vocab_size", m.vocab_size}})
+        meta.emplace_back(key, std::to_string(value));
+    const auto bos = bos_token(job.model.tokenizer, config.model.bos);
+    meta.emplace_back("bos", bos ? std::to_string(*bos) : "none");
+    meta.emplace_back("sigma", fmt::format("{}", config.noise.scale * job.model.embedding_std));
+    meta.emplace_back("weights_sha256", job.weights_sha256);
+    meta.emplace_back("tokenizer_sha256", job.tokenizer_sha256);
+    meta.emplace_back("facts_sha256", job.file_sha256);
+    return meta;
 }
 
-std::int32_t expert_count(const Scan& scan) {
-    for (const auto& [key, value] : scan.meta)
-        if (key == "num_experts") return std::stoi(value);
-    fail(Exit::data, "cases.h5: meta: num_experts: missing");
+StudyData read_sweep(const TracingConfig& config, const Store& store, const Scan& scan) {
+    const std::int32_t experts = scan.experts();
+    const Series series = main_series(config, store, scan.cases);
+    return {scan.cases, experts, read_view(series, scan.cases.size(), experts), {}};
 }
 
-Study merge_run(const Config& config, const Store& store, const Attributes& provenance) {
-    const auto scan = store.read_scan();
+Study merge_run(const TracingConfig& config, const Store& store, const Attributes& provenance) {
+    const auto scan = read_scan(store, config);
     if (!scan) fail(Exit::data, "{}: the scan is not finished, run trace again", store.folder().string());
-    RunTables run = read_run(config, store, *scan);
-    const auto controls = control_series(config, store, run, select_expert(config, run, expert_count(*scan)));
-    if (controls && controls->complete(config)) run.controls = controls->store.read_units(controls->units(config)).rows;
-    StudyResults results = run_study(config, run, expert_count(*scan));
+    const auto cases = static_cast<std::int64_t>(scan->cases.size());
+    const std::vector<Series> conditions = condition_series(config, store, scan->cases);
 
+    StudyData data = read_sweep(config, store, *scan);
+    for (const Series& series : conditions)
+        data.conditions.push_back(
+            {series.noise.scale, series.noise.draw, read_view(series, scan->cases.size(), data.experts)});
+    auto controls = control_series(config, store, scan->cases, select_expert(config, data));
+    if (controls && !controls->units.complete()) controls.reset();
+    if (controls)
+        for_each_unit(controls->units, [&](const UnitTables& unit, const std::string& file) {
+            data.sweep.add_controls(unit.rows, file);
+        });
+    const StudyResults results = run_study(config, data);
+
+    const auto below = [](const std::string& group) { return [group](const std::string& table) { return group + table; }; };
+    const auto rows_alone = [](const std::string& table) { return table == "rows" ? "controls" : ""; };
     Attributes meta = scan->meta;
     meta.emplace_back("precision", precision_of(config));
     meta.emplace_back("config", number_changing_ini(config));
-    store.write_sweep(main_series(config, store, run.cases).units(config), run, results.tables, meta, provenance);
-    return std::move(results.study);
+    const CaseColumns case_columns = to_columns(scan->cases);
+    MergedFile file;
+    file.group("meta", meta);
+    file.table("cases", case_columns);
+    const Series main = main_series(config, store, scan->cases);
+    file.units<UnitTables>(main.units.store, main.units.count, cases, below(""));
+    file.units<UnitTables>(controls ? controls->units.store : store, controls ? controls->units.count : 0, cases,
+                           rows_alone);
+    file.group("conditions");
+    for (std::size_t n = 0; n < conditions.size(); ++n) {
+        const auto& [units, members, noise, vectors, pairs] = conditions[n];
+        const std::string group = fmt::format("conditions/{:02}", n);
+        file.group(group, {{"scale", noise.scale}, {"draw", std::int64_t{noise.draw}}});
+        file.units<UnitTables>(units.store, units.count, cases, below(group + "/"));
+    }
+    file.group("results");
+    for (const ResultTable& table : results.tables) file.result(table);
+    file.group("provenance", provenance);
+    file.write(store.folder() / "sweep.h5");
+    return results.study;
 }
 
 }  // namespace moesweep

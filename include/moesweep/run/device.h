@@ -16,6 +16,6 @@ c10::Device device_of_rank(RunDevice wish, std::optional<int> gpus, const Comm& 
 
 /// The same of the GPUs that it does see, of which its own becomes this thread's current one; run.device and model.precision
 /// become what they are there. Every rank calls it.
-c10::Device settle_device(Config& config, const Comm& world);
+c10::Device settle_device(RunConfig& config, const Comm& world);
 
 }  // namespace moesweep

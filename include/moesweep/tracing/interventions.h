@@ -10,7 +10,7 @@
 #include <span>
 #include <vector>
 
-#include "moesweep/config/config.h"
+#include "moesweep/tracing/keys.h"
 #include "moesweep/tracing/tables.h"
 
 namespace moesweep {

@@ -9,14 +9,14 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "moesweep/tracing/cases.h"
 #include "moesweep/comm/comm.h"
-#include "moesweep/config/config.h"
+#include "moesweep/engine/pass_control.h"
+#include "moesweep/engine/traffic.h"
 #include "moesweep/tracing/interventions.h"
 #include "moesweep/tracing/tables.h"
 #include "moesweep/model/weights.h"
@@ -40,10 +40,7 @@ struct PassPlan {
     Vectors vectors = Vectors::none;
     bool routing = true;             ///< keep the routing of the base runs
     std::int64_t micro_batches = 1;  ///< into which the cases are cut; every rank of a group has as many
-    std::function<void(std::int64_t layer, std::int64_t rows)> on_layer =
-        {};                                             ///< called after each layer with its rows
-    std::function<void()> tick = [] {};                 ///< called after every step of some length
-    std::function<bool()> stop = [] { return false; };  ///< asked once a micro-batch and MoE layer
+    PassControl control = {};
 };
 
 /// What a pass runs on. The group's ranks hold the experts together and walk in step.
@@ -53,19 +50,10 @@ struct Engine {
     const Comm& group;
 };
 
-/// What a rank did at one layer, over all passes.
-struct LayerTraffic {
-    std::int64_t rows = 0;            ///< sent to other ranks
-    std::int64_t bytes = 0;           ///< sent to other ranks, answers included
-    std::int64_t slots_computed = 0;  ///< (row, expert) pairs run by this rank's experts
-    double seconds_computing = 0, seconds_waiting = 0, seconds_sending = 0;  ///< in experts; for others; for the counts
-};
-using Traffic = std::vector<LayerTraffic>;
-
 /// Results in the order of the cases given.
 struct PassResult {
     std::vector<double> delta_clean, delta_noised;  ///< per case, in logits (eq. 1)
-    UnitTables tables;  ///< sorted as tables.h says; case_begin and case_end are left to the caller
+    UnitTables tables;  ///< sorted as tables.h says; their range of cases is left to the caller
 };
 
 /// Walks all layers once. The numbers of a case do not depend on which other cases are in the pass, on the

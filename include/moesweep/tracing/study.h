@@ -20,9 +20,10 @@
 #include <vector>
 
 #include "moesweep/tracing/cases.h"
-#include "moesweep/config/config.h"
 #include "moesweep/stats/stats.h"
-#include "moesweep/tracing/tables.h"
+#include "moesweep/store/result_table.h"
+#include "moesweep/tracing/keys.h"
+#include "moesweep/tracing/sweep_view.h"
 
 namespace moesweep {
 
@@ -92,12 +93,26 @@ struct StudyResults {
     std::vector<ResultTable> tables;
 };
 
-/// Selects on discovery, tests on validation. `experts` is E. Error(data) names the table, column and line of an index out
-/// of range, a rescue that is not finite, or a missing clean routing line.
-StudyResults run_study(const Config& config, const RunTables& run, std::int32_t experts);
+/// The swept cases under another noise: another scale, or another draw at the run's own scale.
+struct Condition {
+    double scale = 0;       ///< in standard deviations of the embedding matrix
+    std::int32_t draw = 0;  ///< case c draws from noise.seed + case_id + draw x 2^22
+    SweepView sweep;
+};
 
-/// What run_study selects, from the sweep alone: `conditions` and `controls` may still be empty. Errors as above.
-Selection select_expert(const Config& config, const RunTables& run, std::int32_t experts);
+/// What a study is made from.
+struct StudyData {
+    std::vector<Case> cases;            ///< every scanned one, in scan order, split
+    std::int32_t experts;               ///< E
+    SweepView sweep;                    ///< under the run's own noise, with the rows of the second pass
+    std::vector<Condition> conditions;  ///< further draws, then further scales
+};
+
+/// Selects on discovery, tests on validation. Error(data) for a missing clean routing line.
+StudyResults run_study(const TracingConfig& config, const StudyData& data);
+
+/// What run_study selects, from the sweep alone: there need be no conditions and no second pass yet. Errors as above.
+Selection select_expert(const TracingConfig& config, const StudyData& data);
 
 /// The gate-matched control r* of one clean routing line (eq. 8): of the other experts, the one whose weight is nearest to
 /// the selected expert's; ties go to the lower index. `experts` and `weights` are of equal length. Empty where `selected`

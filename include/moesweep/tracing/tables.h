@@ -1,14 +1,11 @@
-// The columns of a run, as DESIGN section 6 names them: plain vectors of equal length, no torch, no HDF5.
-// Each table lists its columns once, in columns(); writing, reading, joining and comparing all walk that list.
+// The tables of a tracing run (docs/store.md): what the base runs gave, what they routed to, and the patched rows.
 #pragma once
 #include <cstdint>
-#include <string>
+#include <tuple>
 #include <type_traits>
-#include <utility>
-#include <variant>
 #include <vector>
 
-#include "moesweep/tracing/cases.h"
+#include "moesweep/store/unit.h"
 
 namespace moesweep {
 
@@ -37,6 +34,8 @@ struct RoutingTable {
     std::vector<float> weight;             ///< (n, K) w_e
     std::vector<float> contribution_norm;  ///< (n, K) |c_e|
     std::vector<float> gap;                ///< selection score of rank K minus rank K+1; +inf where K = E
+    std::int32_t output_width = 0;         ///< D where outputs are kept, else 0
+    std::vector<float> output;             ///< (n, D) MoE output, in /vectors
     std::size_t size() const { return case_index.size(); }
     bool operator==(const RoutingTable&) const = default;
 };
@@ -52,16 +51,10 @@ struct RowTable {
     std::vector<std::int8_t> clean_active, noised_active;  ///< the expert's presence in each run's top-k; 0 where none
     std::vector<double> delta;                             ///< patched delta
     std::vector<double> rescue;                            ///< delta - delta_noised (eq. 4)
+    std::int32_t patch_width = 0;                          ///< D where patches are kept, else 0
+    std::vector<float> patch;                              ///< (n, D) what was added to the MoE output, in /vectors
     std::size_t size() const { return case_index.size(); }
     bool operator==(const RowTable&) const = default;
-};
-
-/// Vectors of /vectors, row-major (n, width).
-struct VectorTable {
-    std::string name;  ///< "patch" (aligned with rows) or "output" (aligned with routing)
-    std::int32_t width = 0;
-    std::vector<float> values;
-    bool operator==(const VectorTable&) const = default;
 };
 
 /// What the base runs of a case gave, a line per case.
@@ -72,61 +65,16 @@ struct BaseTable {
     bool operator==(const BaseTable&) const = default;
 };
 
-/// What one unit of cases yields: all lines of its cases [case_begin, case_end) (indices into /cases).
+/// What one unit of cases yields: all lines of its cases.
 struct UnitTables {
-    std::int32_t case_begin = 0, case_end = 0;
+    static constexpr const char* item = "case";
+    ItemRange items;  ///< indices into /cases
     BaseTable base;
     RoutingTable routing;
     RowTable rows;
-    std::vector<VectorTable> vectors;  ///< none or one
     bool operator==(const UnitTables&) const = default;
 };
 
-/// The swept cases under another noise: another scale, or another draw at the run's own scale.
-struct Condition {
-    double scale = 0;       ///< in standard deviations of the embedding matrix
-    std::int32_t draw = 0;  ///< case c draws from noise.seed + case_id + draw x 2^22
-    UnitTables tables;
-};
-
-/// All numbers of a run: what the study reads and the merged file holds.
-struct RunTables {
-    std::vector<Case> cases;            ///< every scanned one, in scan order, split
-    UnitTables sweep;                   ///< under the run's own noise
-    std::vector<Condition> conditions;  ///< further draws, then further scales
-    RowTable controls;                  ///< rows of the second pass, at the selected layer: equal_norm and subset
-};
-
-/// Named texts: attributes of /meta, /provenance and of a result table.
-using Attributes = std::vector<std::pair<std::string, std::string>>;
-
-/// A table of /results: what the study computed, in the form that the store writes and readers get (a group, a dataset
-/// a column). The study makes them; the store knows nothing of what they mean.
-struct ResultColumn {
-    std::string name, unit, meaning;
-    std::variant<std::vector<std::int8_t>, std::vector<std::int32_t>, std::vector<std::int64_t>, std::vector<double>,
-                 std::vector<std::string>>
-        values;
-    int width = 1;  ///< > 1: an (n, width) dataset
-};
-struct ResultTable {
-    std::string name, meaning;
-    std::vector<ResultColumn> columns;
-    Attributes attributes;
-};
-
-/// A column's face towards readers.
-struct ColumnInfo {
-    const char* name;
-    const char* unit;  ///< "" where the number has none
-    const char* meaning;
-    const char* const* enum_names = nullptr;  ///< for enum columns
-    int enum_size = 0;
-    bool matrix = false;  ///< an (n, width) dataset whatever the width
-};
-
-/// Calls visit(ColumnInfo, std::vector<T>& column, int width) for each column of n x width elements: an (n, width)
-/// dataset where the info says matrix or width > 1, one of n elements otherwise.
 template <class Table, class Visit>
 requires std::is_same_v<std::remove_const_t<Table>, RoutingTable>
 void columns(Table& t, Visit&& visit) {
@@ -138,6 +86,9 @@ void columns(Table& t, Visit&& visit) {
     visit(ColumnInfo{"contribution_norm", "", "Euclidean norm of c_e = w_e E_e(h)", nullptr, 0, true},
           t.contribution_norm, t.k);
     visit(ColumnInfo{"gap", "", "selection score of rank k minus rank k+1; +inf where k = E"}, t.gap, 1);
+    visit(ColumnInfo{"output", "", "MoE output at the last position, a line for each of /routing", nullptr, 0, true,
+                     "vectors"},
+          t.output, t.output_width);
 }
 
 template <class Table, class Visit>
@@ -163,24 +114,28 @@ void columns(Table& t, Visit&& visit) {
     visit(ColumnInfo{"noised_active", "", "1 if the expert is in the noised run's top-k"}, t.noised_active, 1);
     visit(ColumnInfo{"delta", "logit", "logit(true) - logit(foil) of the patched run"}, t.delta, 1);
     visit(ColumnInfo{"rescue", "logit", "delta - delta_noised (eq. 4)"}, t.rescue, 1);
+    visit(ColumnInfo{"patch", "", "vector added to the noised MoE output, a line for each of /rows", nullptr, 0, true,
+                     "vectors"},
+          t.patch, t.patch_width);
 }
 
-/// Appends the lines [first, end) of `more` to `table`. Their widths must agree.
-template <class Table>
-void append(Table& table, const Table& more, std::size_t first, std::size_t end) {
-    // The columns of `more`, in the order and of the types in which the next walk meets them.
-    std::vector<const void*> sources;
-    columns(more, [&](const ColumnInfo&, const auto& column, int) { sources.push_back(&column); });
-    auto source = sources.begin();
-    columns(table, [&]<class T>(const ColumnInfo&, std::vector<T>& column, int width) {
-        const auto lines = static_cast<const std::vector<T>*>(*source++)->begin();
-        column.insert(column.end(), lines + static_cast<std::ptrdiff_t>(first) * width,
-                      lines + static_cast<std::ptrdiff_t>(end) * width);
-    });
+// The lines' keys: what they are sorted by, without a repeat.
+inline auto key(const BaseTable& t, std::size_t line) {
+    return std::tuple(t.case_index[line]);
 }
-template <class Table>
-void append(Table& table, const Table& more) {
-    append(table, more, 0, more.size());
+inline auto key(const RoutingTable& t, std::size_t line) {
+    return std::tuple(t.case_index[line], t.layer[line], t.run[line]);
+}
+inline auto key(const RowTable& t, std::size_t line) {
+    return std::tuple(t.case_index[line], t.layer[line], t.kind[line], t.expert[line], t.members[line]);
+}
+
+template <class Unit, class Visit>
+requires std::is_same_v<std::remove_const_t<Unit>, UnitTables>
+void tables(Unit& unit, Visit&& visit) {
+    visit("base", unit.base);
+    visit("routing", unit.routing);
+    visit("rows", unit.rows);
 }
 
 }  // namespace moesweep

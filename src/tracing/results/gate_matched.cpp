@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <tuple>
 
 #include "results.h"
@@ -25,39 +24,21 @@ struct Contrasts {
     std::size_t missing = 0;  ///< pairs without equal-norm rows
 };
 
-/// A column's values at one layer by (case, expert).
-template <class T>
-std::map<std::pair<std::int32_t, std::int32_t>, T> by_expert(const RowTable& rows, std::int32_t layer, Kind kind,
-                                                             const std::vector<T>& column) {
-    std::map<std::pair<std::int32_t, std::int32_t>, T> values;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        if (rows.layer[i] == layer && rows.kind[i] == kind) values[{rows.case_index[i], rows.expert[i]}] = column[i];
-    }
-    return values;
-}
-
 /// The selected expert against its gate-matched control, over the validation cases that have both.
 Contrasts contrast(const Run& run, Selection selected) {
     const auto [layer, expert] = selected;
-    const RowTable &rows = run.tables.sweep.rows, &controls = run.tables.controls;
-    const auto norms = by_expert(rows, layer, Kind::expert, rows.patch_norm);
-    const auto rescues = by_expert(controls, layer, Kind::equal_norm, controls.rescue);
-    const auto is_zero = [&](std::int32_t case_index, std::int32_t e) {
-        const auto norm = norms.find({case_index, e});
-        return norm != norms.end() && norm->second == 0;
-    };
     Contrasts contrasts;
     for (auto case_index : run.halves.validation) {
         const Routed routed = run.sweep.routed(case_index, layer);
         const auto control = gate_matched_control(routed.expert, routed.weight, expert);
         if (!control) continue;
         contrasts.raw.add(routed.rescue_of(expert), routed.rescue_of(*control));
-        const auto of_selected = rescues.find({case_index, expert}), of_control = rescues.find({case_index, *control});
-        if (of_selected != rescues.end() && of_control != rescues.end()) {
-            contrasts.equal_norm.add(of_selected->second, of_control->second);
-        } else if (is_zero(case_index, expert) || is_zero(case_index, *control)) {
-            contrasts.equal_norm.add(0,
-                                     0);  // the smaller norm is 0: both scaled patches are zero, and no row is needed
+        const auto of_selected = run.sweep.equal_norm_rescue(case_index, layer, expert),
+                   of_control = run.sweep.equal_norm_rescue(case_index, layer, *control);
+        if (of_selected && of_control) {
+            contrasts.equal_norm.add(*of_selected, *of_control);
+        } else if (routed.patch_norm_of(expert) == 0.0f || routed.patch_norm_of(*control) == 0.0f) {
+            contrasts.equal_norm.add(0, 0);  // the smaller norm is 0: both scaled patches are, and no row is needed
         } else {
             ++contrasts.missing;
         }
@@ -140,7 +121,7 @@ ResultTable table11(const Run& run, const Study& study) {
     const auto add = [&](const char* quantity, const std::vector<double>& values) {
         if (!values.empty()) lines.push_back({quantity, summarize(values, run.stats)});
     };
-    if (const auto k = run.tables.sweep.routing.k; k != 2) {
+    if (const auto k = run.sweep.k(); k != 2) {
         add_note(table, fmt::format("The model routes a token to {} experts, not to 2: see table9.", k));
     } else if (!note_no_expert(table, study)) {
         const Contrasts contrasts = contrast(run, study.selected);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "results.h"
 
@@ -13,39 +12,32 @@ namespace {
 struct Noised {
     double scale;
     std::int32_t draw;
-    const UnitTables* tables;
+    const SweepView* sweep;
 };
 
 /// The run's own noise, and the conditions that belong beside it: of further scales, or further draws.
 template <class Wanted>
 std::vector<Noised> sweeps(const Run& run, Wanted wanted) {
-    std::vector<Noised> all{{run.config.noise.scale, 0, &run.tables.sweep}};
-    for (const auto& condition : run.tables.conditions) {
-        if (wanted(condition)) all.push_back({condition.scale, condition.draw, &condition.tables});
+    std::vector<Noised> all{{run.config.noise.scale, 0, &run.sweep}};
+    for (const auto& condition : run.data.conditions) {
+        if (wanted(condition)) all.push_back({condition.scale, condition.draw, &condition.sweep});
     }
     return all;
 }
 
-SweepView view(const Run& run, const Noised& noised) {
-    return {noised.tables->routing, noised.tables->rows, run.tables.cases.size()};
-}
-
 /// The selection as far as the sweep has rows of it, with a note where it has none of the expert.
-Selection swept_part(const SweepView& sweep, const Noised& noised, Selection selected, ResultTable& table) {
-    if (sweep.has_experts(selected.layer)) return selected;
+Selection swept_part(const Noised& noised, Selection selected, ResultTable& table) {
+    if (noised.sweep->has_experts(selected.layer)) return selected;
     add_note(table, fmt::format("Noise scale {}, draw {}: no expert rows at layer {}.", noised.scale, noised.draw,
                                 selected.layer));
     return {selected.layer, -1};
 }
 
 /// Mean fall of delta from the clean to the noised run; NaN without any of the cases.
-double mean_drop(const BaseTable& base, const CaseList& cases) {
-    std::map<std::int32_t, double> drop;
-    for (std::size_t i = 0; i < base.size(); ++i) drop[base.case_index[i]] = base.delta_clean[i] - base.delta_noised[i];
+double mean_drop(const SweepView& sweep, const CaseList& cases) {
     std::vector<double> values;
-    for (auto case_index : cases) {
-        if (const auto found = drop.find(case_index); found != drop.end()) values.push_back(found->second);
-    }
+    for (auto case_index : cases)
+        if (const auto drop = sweep.noise_drop(case_index)) values.push_back(*drop);
     return mean(values);
 }
 
@@ -56,16 +48,16 @@ struct ScaleLines {
     std::vector<std::int32_t> layer, expert, n, active;
     std::vector<Summary> rescue;
 
-    void add(const Run& run, const Noised& noised, const SweepView& sweep, const char* name, Selection selected) {
+    void add(const Run& run, const Noised& noised, const char* name, Selection selected) {
         const CaseList& cases = run.halves.validation;
-        const TestedCases tested = test_cases(run, sweep, selected, cases);
+        const TestedCases tested = test_cases(run, *noised.sweep, selected, cases);
         scale.push_back(noised.scale);
         selection.push_back(name);
         layer.push_back(selected.layer);
         expert.push_back(selected.expert);
         n.push_back(static_cast<std::int32_t>(cases.size()));
         active.push_back(static_cast<std::int32_t>(std::ranges::count(tested.active, std::int8_t{1})));
-        drop.push_back(mean_drop(noised.tables->base, cases));
+        drop.push_back(mean_drop(*noised.sweep, cases));
         rescue.push_back(summarize_known(run, tested.expert_rescue));
     }
 };
@@ -110,10 +102,9 @@ ResultTable table13(const Run& run, const Study& study) {
         if (scales.size() == 1) add_note(table, "No other scale was swept (noise.scales).");
         std::ranges::stable_sort(scales, {}, &Noised::scale);
         for (const auto& noised : scales) {
-            const SweepView sweep = view(run, noised);
-            lines.add(run, noised, sweep, "fixed", swept_part(sweep, noised, study.selected, table));
-            lines.add(run, noised, sweep, "anew",
-                      choose(sweep, run.experts, run.halves.discovery, run.config.select.recurrence));
+            lines.add(run, noised, "fixed", swept_part(noised, study.selected, table));
+            lines.add(run, noised, "anew",
+                      choose(*noised.sweep, run.experts, run.halves.discovery, run.config.select.recurrence));
         }
     }
     table.columns = {{"scale", "", "noise in standard deviations of the embedding matrix", std::move(lines.scale)},
@@ -142,11 +133,10 @@ ResultTable draws_table(const Run& run, const Study& study) {
         for (const auto& noised : sweeps(run, [&](const Condition& condition) {
                  return condition.draw > 0 && condition.scale == run.config.noise.scale;
              })) {
-            const SweepView sweep = view(run, noised);
             draw.push_back(noised.draw);
             scale.push_back(noised.scale);
             means.add(run,
-                      test_cases(run, sweep, swept_part(sweep, noised, study.selected, table), run.halves.validation));
+                      test_cases(run, *noised.sweep, swept_part(noised, study.selected, table), run.halves.validation));
         }
         if (draw.size() == 1) {
             add_note(table, "One draw of the noise (noise.draws = 1): there is no error between draws.");

@@ -41,7 +41,7 @@ ResultTable table14(const Run& run, const Study&) {
     ResultTable table{
         "table14", "The relaxed study: its own selection on its discovery half, tested on its validation half", {}, {}};
     std::vector<Quantity> lines;
-    const Halves relaxed = halves_of(run.tables.cases, &Case::relaxed_split);
+    const Halves relaxed = halves_of(run.data.cases, &Case::relaxed_split);
     if (!note_no_validation(table, run, relaxed)) {
         const Selection selected = choose(run.sweep, run.experts, relaxed.discovery, run.config.scale_up.recurrence);
         if (selected.layer < 0) {
@@ -74,7 +74,7 @@ ResultTable table15(const Run& run, const Study& study) {
                       {}};
     std::vector<std::string> subsets;
     std::vector<Quantity> lines;
-    const Halves relaxed = halves_of(run.tables.cases, &Case::relaxed_split);
+    const Halves relaxed = halves_of(run.data.cases, &Case::relaxed_split);
     const CaseList& all = relaxed.validation;
     const auto add = [&](const char* subset, const CaseList& cases) {
         for (auto& line : headline(run, study.selected, cases)) {

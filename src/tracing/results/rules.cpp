@@ -11,7 +11,7 @@ struct Rule {
     std::string text;
 };
 
-std::vector<Rule> rules_in_words(const Config& config) {
+std::vector<Rule> rules_in_words(const TracingConfig& config) {
     return {
         {"rule_rescue", "Rescue",
          "The patched run's logit(true) - logit(foil) minus the noised run's, at the last prompt token."},
@@ -49,7 +49,7 @@ std::string or_none(const std::string& list) {
 }
 
 /// How cases and noise come about, before any rule applies.
-std::vector<std::pair<std::string, std::string>> protocol(const Config& config, const Study& study) {
+std::vector<std::pair<std::string, std::string>> protocol(const TracingConfig& config, const Study& study) {
     const auto& relaxed = config.scale_up;
     return {
         {"Record order", fmt::format("Records shuffled by random.Random({}).shuffle.", config.cases.seed)},
@@ -64,14 +64,14 @@ std::vector<std::pair<std::string, std::string>> protocol(const Config& config, 
                                       "embedding matrix.",
                                       config.noise.seed, config.noise.scale)},
         {"Further noise",
-         fmt::format("Draws: {}; further scales: {}.", config.noise.draws, or_none(config.noise.scales))},
+         fmt::format("Draws: {}; further scales: {}.", config.noise.draws, or_none(config.noise.scales.text()))},
         {"Relaxed study",
          relaxed.limit == 0
              ? "None."
              : fmt::format("Up to {} cases; {}; {} discovery cases, recurrence {}.", relaxed.limit,
                            filters(relaxed.clean_margin, relaxed.noise_drop), relaxed.discovery, relaxed.recurrence)},
         {"Stability", fmt::format("Split seeds {}; recurrence thresholds {}; {} relation folds.",
-                                  or_none(config.stability.split_seeds), or_none(config.stability.thresholds),
+                                  or_none(config.stability.split_seeds.text()), or_none(config.stability.thresholds.text()),
                                   config.stability.folds)}};
 }
 

@@ -5,41 +5,19 @@
 #include <cmath>
 #include <map>
 
-#include "moesweep/base/error.h"
 #include "results.h"
 
 namespace moesweep {
 namespace {
-
-constexpr std::int32_t most_players = 16;  // of 2^16 coalitions a case
-
-/// The 2^k rescues of a (layer, case), by members; NaN where a row is missing.
-using Games = std::map<std::pair<std::int32_t, std::int32_t>, std::vector<double>>;
-
-void add_games(const Run& run, const std::string& name, const RowTable& rows, Games& games) {
-    const std::int32_t coalitions = 1 << std::min(run.tables.sweep.routing.k, most_players);
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        if (rows.kind[i] != Kind::subset || run.case_at(rows.case_index[i]).split == Split::none) continue;
-        if (rows.members[i] < 1 || rows.members[i] >= coalitions) {
-            fail(Exit::data, "{}: members: line {} has {}, expected 1 to {}", name, i, rows.members[i], coalitions - 1);
-        }
-        auto& values = games[{rows.layer[i], rows.case_index[i]}];
-        if (values.empty()) {
-            values.assign(at(coalitions), nan);
-            values[0] = 0;
-        }
-        values[at(rows.members[i])] = rows.rescue[i];
-    }
-}
 
 /// What the cases of one layer came to.
 struct LayerShares {
     std::map<std::int32_t, std::vector<double>> values;  ///< by expert, a case each
     double coalition = 0;                                ///< sum of the full coalitions' rescues
 
-    void add(const Routed& routed, const std::vector<double>& game, const std::vector<double>& shares) {
-        for (std::size_t i = 0; i < shares.size(); ++i) values[routed.expert[i]].push_back(shares[i]);
-        coalition += game.back();
+    void add(const Routed& routed, const Game& game) {
+        for (std::size_t i = 0; i < game.shares.size(); ++i) values[routed.expert[i]].push_back(game.shares[i]);
+        coalition += game.total;
     }
 };
 
@@ -94,36 +72,33 @@ ResultTable shapley_table(const Run& run, const Study&) {
                       "coalitions (the empty one's is 0); all cases of the study with these rows",
                       {},
                       {}};
-    Games games;
-    add_games(run, "rows", run.tables.sweep.rows, games);
-    add_games(run, "controls: rows", run.tables.controls, games);
-
     std::map<std::int32_t, LayerShares> layers;
     double largest_residual = 0;
-    std::size_t incomplete = 0;
-    for (const auto& [place, game] : games) {
+    std::size_t games = 0, incomplete = 0;
+    for (const auto& [place, game] : run.sweep.games()) {
         const auto [layer, case_index] = place;
-        if (std::ranges::any_of(game, [](double value) { return std::isnan(value); })) {
+        if (run.case_at(case_index).split == Split::none) continue;
+        ++games;
+        if (game.shares.empty()) {
             ++incomplete;
             continue;
         }
-        const auto shares = shapley_values(game);
-        layers[layer].add(run.sweep.routed(case_index, layer), game, shares);
+        layers[layer].add(run.sweep.routed(case_index, layer), game);
         double sum = 0;
-        for (double share : shares) sum += share;
-        largest_residual = std::max(largest_residual, std::abs(sum - game.back()));
+        for (double share : game.shares) sum += share;
+        largest_residual = std::max(largest_residual, std::abs(sum - game.total));
     }
     std::vector<Line> lines;
     for (const auto& [layer, shares] : layers)
         std::ranges::move(lines_of(run, layer, shares), std::back_inserter(lines));
 
-    if (games.empty()) {
+    if (games == 0) {
         add_note(table, run.config.sweep.subsets ? "There are no rows of subsets."
                                                  : "No subsets were asked for (sweep.subsets = none).");
     }
     if (incomplete > 0) {
         add_note(table, fmt::format("{} of {} pairs of case and layer lack rows of some subsets and are left out.",
-                                    incomplete, games.size()));
+                                    incomplete, games));
     }
     if (!lines.empty()) table.attributes.emplace_back("largest_residual", fmt::format("{}", largest_residual));
     table.columns = {

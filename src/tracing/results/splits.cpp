@@ -27,9 +27,9 @@ struct Repetition {
 
 std::vector<Repetition> repetitions(const Run& run, std::int32_t main_layer) {
     std::vector<Repetition> all;
-    for (auto seed : parse_integers(run.config.stability.split_seeds)) {
+    for (auto seed : run.config.stability.split_seeds.values()) {
         const Halves halves = reshuffled(run, seed);
-        for (auto threshold : parse_integers(run.config.stability.thresholds)) {
+        for (auto threshold : run.config.stability.thresholds.values()) {
             Repetition one{seed, threshold, choose(run.sweep, run.experts, halves.discovery, threshold)};
             one.at_main_layer = choose_expert(run.sweep, main_layer, run.experts, halves.discovery, threshold);
             const auto tested = test_cases(run, run.sweep, {main_layer, one.at_main_layer}, halves.validation);

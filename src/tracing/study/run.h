@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "moesweep/tracing/study.h"
-#include "sweep_view.h"
 
 namespace moesweep {
 
@@ -30,14 +29,14 @@ Halves halves_of(const std::vector<Case>& cases, Split Case::*split);
 
 /// What every step and every table reads.
 struct Run {
-    const Config& config;
-    const RunTables& tables;
-    std::int32_t experts;  ///< E
+    const TracingConfig& config;
+    const StudyData& data;
+    std::int32_t experts = data.experts;  ///< E
     StatsRules stats{config.stats.bootstrap, config.stats.sign_flips, config.stats.seed};
-    SweepView sweep{tables.sweep.routing, tables.sweep.rows, tables.cases.size()};  ///< under the run's own noise
-    Halves halves = halves_of(tables.cases, &Case::split);                          ///< of the (strict) study
+    const SweepView& sweep = data.sweep;                  ///< under the run's own noise
+    Halves halves = halves_of(data.cases, &Case::split);  ///< of the (strict) study
 
-    const Case& case_at(std::int32_t index) const { return tables.cases[at(index)]; }
+    const Case& case_at(std::int32_t index) const { return data.cases[at(index)]; }
 };
 
 // select.cpp: the discovery half decides.

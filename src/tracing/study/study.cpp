@@ -1,67 +1,19 @@
 #include "moesweep/tracing/study.h"
 
 #include <algorithm>
-#include <cmath>
 #include <iterator>
 
-#include "moesweep/base/error.h"
 #include "tracing/results/results.h"
 
 namespace moesweep {
 namespace {
-
-/// `name` says whose tables they are: "", "controls: ", ...
-void check_rows(const std::string& name, const RowTable& rows, std::size_t cases, std::int32_t experts) {
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        if (rows.case_index[i] < 0 || at(rows.case_index[i]) >= cases) {
-            fail(Exit::data, "{}rows: case: line {} has {}, expected 0 to {}", name, i, rows.case_index[i],
-                 static_cast<std::int64_t>(cases) - 1);
-        }
-        const bool names_one = rows.kind[i] == Kind::expert || rows.kind[i] == Kind::equal_norm;
-        const std::int32_t least = names_one ? 0 : -1;
-        if (rows.expert[i] < least || rows.expert[i] >= experts) {
-            fail(Exit::data, "{}rows: expert: line {} has {}, expected {} to {}", name, i, rows.expert[i], least,
-                 experts - 1);
-        }
-        if (!std::isfinite(rows.rescue[i])) {
-            fail(Exit::data, "{}rows: rescue: line {} (case {}, layer {}) has {}, expected a finite number", name, i,
-                 rows.case_index[i], rows.layer[i], rows.rescue[i]);
-        }
-    }
-}
-
-void check_routing(const std::string& name, const RoutingTable& routing, std::size_t cases, std::int32_t experts) {
-    for (std::size_t i = 0; i < routing.size(); ++i) {
-        if (routing.case_index[i] < 0 || at(routing.case_index[i]) >= cases) {
-            fail(Exit::data, "{}routing: case: line {} has {}, expected 0 to {}", name, i, routing.case_index[i],
-                 static_cast<std::int64_t>(cases) - 1);
-        }
-    }
-    for (std::size_t i = 0; i < routing.expert.size(); ++i) {
-        if (routing.expert[i] < 0 || routing.expert[i] >= experts) {
-            fail(Exit::data, "{}routing: expert: line {} has {}, expected 0 to {}", name, i / at(routing.k),
-                 routing.expert[i], experts - 1);
-        }
-    }
-}
-
-void check_tables(const RunTables& run, std::int32_t experts) {
-    const auto check = [&](const std::string& name, const UnitTables& tables) {
-        check_rows(name, tables.rows, run.cases.size(), experts);
-        check_routing(name, tables.routing, run.cases.size(), experts);
-    };
-    check("", run.sweep);
-    for (const auto& condition : run.conditions)
-        check(fmt::format("noise scale {}, draw {}: ", condition.scale, condition.draw), condition.tables);
-    check_rows("controls: ", run.controls, run.cases.size(), experts);
-}
 
 void add_note(Study& study, const std::string& sentence) {
     if (!study.note.empty()) study.note += ' ';
     study.note += sentence;
 }
 
-void note_small_halves(const Config& config, Study& study) {
+void note_small_halves(const TracingConfig& config, Study& study) {
     if (study.discovery_cases < config.cases.discovery) {
         add_note(study, fmt::format("Discovery has {} usable cases of the {} asked for.", study.discovery_cases,
                                     config.cases.discovery));
@@ -84,7 +36,7 @@ void note_selection(const Run& run, Study& study) {
     }
 }
 
-void note_controls(const Config& config, Study& study) {
+void note_controls(const TracingConfig& config, Study& study) {
     const auto& controls = study.validation.controls;
     const auto without = std::ranges::count(controls, std::int8_t{0});
     if (study.selected.expert < 0 || without == 0) return;
@@ -137,17 +89,15 @@ CaseList Halves::both() const {
     return cases;
 }
 
-StudyResults run_study(const Config& config, const RunTables& tables, std::int32_t experts) {
-    check_tables(tables, experts);
-    const Run run{config, tables, experts};
+StudyResults run_study(const TracingConfig& config, const StudyData& data) {
+    const Run run{config, data};
     StudyResults results{study_of(run), {}};
     results.tables = result_tables(run, results.study);
     return results;
 }
 
-Selection select_expert(const Config& config, const RunTables& tables, std::int32_t experts) {
-    check_tables(tables, experts);
-    return choose(Run{config, tables, experts});
+Selection select_expert(const TracingConfig& config, const StudyData& data) {
+    return choose(Run{config, data});
 }
 
 }  // namespace moesweep

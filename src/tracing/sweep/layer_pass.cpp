@@ -39,7 +39,7 @@ bool apply_moe_layer(std::int64_t l, const LayerWeights& layer, bool last, const
     const std::size_t in_flight = group.size() > 1 ? 1 : 0;
     std::deque<Trip> sent, answered;
     const auto compute = [&] {
-        sent.front().dispatch.compute(*layer.moe, plan.tick);
+        sent.front().dispatch.compute(*layer.moe, plan.control.tick);
         answered.push_back(std::move(sent.front()));
         sent.pop_front();
     };
@@ -50,9 +50,9 @@ bool apply_moe_layer(std::int64_t l, const LayerWeights& layer, bool last, const
     };
     for (MicroBatch& batch : batches) {
         batch.attend(layer, last);
-        plan.tick();
+        plan.control.tick();
         MicroBatch::MoeInput input = batch.enter_moe(layer);
-        ExpertDispatch dispatch(group, config, input.routing, input.x, plan.stop(), traffic);
+        ExpertDispatch dispatch(group, config, input.routing, input.x, plan.control.stop(), traffic);
         if (dispatch.stopped()) return false;
         sent.push_back({batch, std::move(input), std::move(dispatch)});
         if (sent.size() > in_flight) compute();
@@ -69,9 +69,9 @@ PassResult join(std::deque<MicroBatch>& batches) {
         const PassResult part = batch->finish();
         whole.delta_clean.insert(whole.delta_clean.end(), part.delta_clean.begin(), part.delta_clean.end());
         whole.delta_noised.insert(whole.delta_noised.end(), part.delta_noised.begin(), part.delta_noised.end());
-        append(whole.tables, part.tables);
+        append_tables(whole.tables, part.tables);
     }
-    sort_by_case(whole.tables);
+    sort_by_item(whole.tables);
     return whole;
 }
 
@@ -90,12 +90,12 @@ std::optional<PassResult> climb(const Engine& engine, std::span<const PassCase> 
             for (MicroBatch& batch : batches) {
                 batch.attend(layer, last);
                 batch.apply_dense(layer);
-                plan.tick();
+                plan.control.tick();
             }
         }
         std::int64_t rows = 0;
         for (const MicroBatch& batch : batches) rows += batch.rows();
-        if (plan.on_layer) plan.on_layer(l, rows);
+        plan.control.on_layer(l, rows);
     }
     return join(batches);
 }

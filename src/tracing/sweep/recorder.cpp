@@ -2,9 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-#include <numeric>
-
 namespace moesweep {
 namespace {
 
@@ -13,40 +10,14 @@ void append_floats(std::vector<float>& to, const at::Tensor& values) {
     to.insert(to.end(), flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel());
 }
 
-/// The lines' order by case, else as they are.
-std::vector<std::size_t> order_by_case(const std::vector<std::int32_t>& case_index) {
-    std::vector<std::size_t> order(case_index.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::size_t a, std::size_t b) { return case_index[a] < case_index[b]; });
-    return order;
-}
-
-template <class T>
-void reorder(std::vector<T>& column, std::size_t width, const std::vector<std::size_t>& order) {
-    const std::vector<T> old = std::move(column);
-    column.clear();
-    column.reserve(old.size());
-    for (const auto line : order)
-        column.insert(column.end(), old.begin() + static_cast<std::ptrdiff_t>(line * width),
-                      old.begin() + static_cast<std::ptrdiff_t>((line + 1) * width));
-}
-
-template <class Table>
-void reorder(Table& table, const std::vector<std::size_t>& order) {
-    columns(table, [&](const ColumnInfo&, auto& column, int width) {
-        reorder(column, static_cast<std::size_t>(width), order);
-    });
-}
-
 }  // namespace
 
 Recorder::Recorder(const ModelConfig& config, std::span<const PassCase> cases, const PassPlan& plan)
-    : cases_(cases), keep_routing_(plan.routing), keep_vectors_(plan.vectors) {
+    : cases_(cases), keep_routing_(plan.routing) {
     tables_.routing.k = static_cast<std::int32_t>(config.num_experts_per_tok);
-    if (keep_vectors_ == Vectors::none) return;
-    const char* name = keep_vectors_ == Vectors::outputs ? "output" : "patch";
-    tables_.vectors.push_back({name, static_cast<std::int32_t>(config.hidden_size), {}});
+    const auto width = static_cast<std::int32_t>(config.hidden_size);
+    if (plan.vectors == Vectors::outputs) tables_.routing.output_width = width;
+    if (plan.vectors == Vectors::patches) tables_.rows.patch_width = width;
 }
 
 void Recorder::routing(std::int64_t layer, const Routing& routing, const at::Tensor& contributions,
@@ -66,7 +37,7 @@ void Recorder::routing(std::int64_t layer, const Routing& routing, const at::Ten
     append_floats(table.weight, routing.weights);
     append_floats(table.contribution_norm, row_norms(contributions));
     append_floats(table.gap, routing.gap);
-    if (keep_vectors_ == Vectors::outputs) append_floats(tables_.vectors[0].values, outputs);
+    if (table.output_width > 0) append_floats(table.output, outputs);
 }
 
 void Recorder::patches(std::int64_t layer, const Patches& patches) {
@@ -83,7 +54,7 @@ void Recorder::patches(std::int64_t layer, const Patches& patches) {
         row_case_.push_back(row.case_in_batch);
     }
     append_floats(table.patch_norm, row_norms(patches.vectors));
-    if (keep_vectors_ == Vectors::patches) append_floats(tables_.vectors[0].values, patches.vectors);
+    if (table.patch_width > 0) append_floats(table.patch, patches.vectors);
 }
 
 PassResult Recorder::finish(const std::vector<double>& deltas) {
@@ -102,27 +73,6 @@ PassResult Recorder::finish(const std::vector<double>& deltas) {
     }
     result.tables = std::move(tables_);
     return result;
-}
-
-void append(UnitTables& tables, const UnitTables& more) {
-    append(tables.base, more.base);
-    append(tables.routing, more.routing);
-    append(tables.rows, more.rows);
-    for (std::size_t i = 0; i < more.vectors.size(); ++i) {
-        auto& values = tables.vectors[i].values;
-        values.insert(values.end(), more.vectors[i].values.begin(), more.vectors[i].values.end());
-    }
-}
-
-void sort_by_case(UnitTables& tables) {
-    const auto routing_order = order_by_case(tables.routing.case_index),
-               row_order = order_by_case(tables.rows.case_index);
-    for (VectorTable& vectors : tables.vectors)
-        reorder(vectors.values, static_cast<std::size_t>(vectors.width),
-                vectors.name == "output" ? routing_order : row_order);
-    reorder(tables.base, order_by_case(tables.base.case_index));
-    reorder(tables.routing, routing_order);
-    reorder(tables.rows, row_order);
 }
 
 }  // namespace moesweep

@@ -29,14 +29,8 @@ class Recorder {
   private:
     std::span<const PassCase> cases_;
     bool keep_routing_;
-    Vectors keep_vectors_;
     UnitTables tables_;
     std::vector<std::size_t> row_case_;  // of each patched row: its case in the pass
 };
-
-/// Appends what another micro-batch noted.
-void append(UnitTables& tables, const UnitTables& more);
-/// Sorts all lines by case. Lines of one case keep their order, which is by layer and within it as they were noted.
-void sort_by_case(UnitTables& tables);
 
 }  // namespace moesweep

@@ -1,13 +1,13 @@
-// /cases as columns: one line per scanned record, in scan order.
+// /cases as columns: a line per scanned record, in scan order.
 #pragma once
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <type_traits>
 #include <vector>
 
-#include "hdf5.h"
+#include "moesweep/store/table.h"
 #include "moesweep/tracing/cases.h"
-#include "moesweep/tracing/tables.h"
 
 namespace moesweep {
 
@@ -24,9 +24,8 @@ struct CaseColumns {
 };
 
 CaseColumns to_columns(const std::vector<Case>& cases);
-
-/// Reads a group of case columns. Error(data) if their lengths or token spans do not fit together.
-std::vector<Case> read_case_table(const hdf5::Node& group);
+/// The cases of columns that were read from `file`. Error(data) if their lengths or token spans do not fit together.
+std::vector<Case> to_cases(CaseColumns columns, const std::string& file);
 
 template <class Table, class Visit>
 requires std::is_same_v<std::remove_const_t<Table>, CaseColumns>

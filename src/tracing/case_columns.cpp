@@ -2,31 +2,34 @@
 
 #include <utility>
 
-#include "columns.h"
+#include "moesweep/base/error.h"
 
 namespace moesweep {
 namespace {
 
 /// Every column has a line per case, and the token spans lie where they should.
-void expect_consistent(const CaseColumns& c, const hdf5::Node& group) {
+void expect_consistent(const CaseColumns& c, const std::string& file) {
+    const auto refuse = [&]<class... Args>(fmt::format_string<Args...> format, Args&&... args) {
+        fail(Exit::data, "{}: cases: {}", file, fmt::format(format, std::forward<Args>(args)...));
+    };
     const std::size_t n = c.case_id.size();
     columns(c, [&](const ColumnInfo& info, const auto& column, int) {
         const bool by_token = std::string_view(info.name).starts_with("token_");  // these two have lengths of their own
-        if (!by_token && column.size() != n) group.refuse("{}: {} lines, expected {}", info.name, column.size(), n);
+        if (!by_token && column.size() != n) refuse("{}: {} lines, expected {}", info.name, column.size(), n);
     });
-    if (c.token_begin.size() != n + 1) group.refuse("token_begin: {} lines, expected {}", c.token_begin.size(), n + 1);
-    if (c.token_begin[0] != 0) group.refuse("token_begin: begins with {}, expected 0", c.token_begin[0]);
+    if (c.token_begin.size() != n + 1) refuse("token_begin: {} lines, expected {}", c.token_begin.size(), n + 1);
+    if (c.token_begin[0] != 0) refuse("token_begin: begins with {}, expected 0", c.token_begin[0]);
     for (std::size_t i = 0; i < n; ++i) {
         if (c.token_begin[i + 1] < c.token_begin[i])
-            group.refuse("token_begin: line {}: {} is less than {} before it", i + 1, c.token_begin[i + 1],
+            refuse("token_begin: line {}: {} is less than {} before it", i + 1, c.token_begin[i + 1],
                          c.token_begin[i]);
         const std::int64_t tokens = c.token_begin[i + 1] - c.token_begin[i];
         if (c.subject_begin[i] < 0 || c.subject_end[i] < c.subject_begin[i] || c.subject_end[i] > tokens)
-            group.refuse("subject_begin, subject_end: line {}: [{}, {}) is no span of {} tokens", i, c.subject_begin[i],
+            refuse("subject_begin, subject_end: line {}: [{}, {}) is no span of {} tokens", i, c.subject_begin[i],
                          c.subject_end[i], tokens);
     }
     if (c.token_begin[n] != static_cast<std::int64_t>(c.token_ids.size()))
-        group.refuse("token_ids: {} tokens, expected {}", c.token_ids.size(), c.token_begin[n]);
+        refuse("token_ids: {} tokens, expected {}", c.token_ids.size(), c.token_begin[n]);
 }
 
 }  // namespace
@@ -57,10 +60,8 @@ CaseColumns to_columns(const std::vector<Case>& cases) {
     return c;
 }
 
-std::vector<Case> read_case_table(const hdf5::Node& group) {
-    CaseColumns c;
-    hdf5::read_table(group, c);
-    expect_consistent(c, group);
+std::vector<Case> to_cases(CaseColumns c, const std::string& file) {
+    expect_consistent(c, file);
     std::vector<Case> cases(c.case_id.size());
     for (std::size_t i = 0; i < cases.size(); ++i) {
         Case& one = cases[i];

@@ -1,0 +1,77 @@
+// The file that people read: attributes, tables that are in memory, and tables joined from the units of a series, which are
+// read one at a time, so that a file of any size takes little memory. Parts are added in the order in which they shall
+// stand, then written. The bytes of each depend on nothing but its contents.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "moesweep/store/store.h"
+
+namespace moesweep {
+
+class MergedFile {
+  public:
+    using Value = std::variant<std::string, std::int64_t, double>;
+    struct Attribute {
+        std::string name;
+        Value value;
+    };
+
+    /// An empty group with attributes; "a/b" is group b in group a.
+    void group(const std::string& path, const std::vector<Attribute>& attributes = {});
+    void group(const std::string& path, const Attributes& texts);
+    /// A group with a column a dataset. The table must stay until write() is done.
+    template <class Table>
+    void table(const std::string& path, const Table& table) {
+        parts_.push_back({path, {}, views(table)});
+    }
+    /// A table of /results. It must stay, too.
+    void result(const ResultTable& table);
+
+    /// Where the tables of units stand: group_of(name) is the group of the table of that name, "" if it is left out.
+    using GroupOf = std::function<std::string(const std::string& name)>;
+    /// The tables of the units 0 .. count-1 of a series, joined. Error(data) from write() for items beyond `items`.
+    template <class Unit>
+    void units(const Store& series, std::int64_t count, std::int64_t items, const GroupOf& group_of) {
+        const auto walk = [series, count](const UseUnit& use) {
+            std::int64_t number = 0;
+            series.for_each_unit<Unit>(count, Columns::all, [&](const Unit& unit) {
+                use({series.unit_path(number++).string(), Unit::item, unit.items.end, table_views(unit)});
+            });
+        };
+        add_units(table_views(Unit{}), items, group_of, walk);
+    }
+
+    /// Writes the file under a temporary name, reopens it, reads it back whole and compares before it is renamed to `path`.
+    /// Error(io); Error(data) for units that do not fit together; Error(internal) for a result table of unequal columns.
+    void write(const std::filesystem::path& path) const;
+
+  private:
+    struct Unit {
+        std::string file;
+        const char* item;
+        std::int32_t items_end;
+        std::vector<TableView> tables;
+    };
+    using UseUnit = std::function<void(const Unit&)>;
+
+    /// A group: its attributes and its columns.
+    struct Part {
+        std::string path;
+        std::vector<Attribute> attributes;
+        std::vector<ColumnView> columns;
+        std::shared_ptr<class JoinedTables> joined = {};  ///< or these, in groups of their own
+    };
+    void add_units(std::vector<TableView> shape, std::int64_t items, const GroupOf& group_of,
+                   const std::function<void(const UseUnit&)>& walk);
+
+    friend class JoinedTables;
+    std::vector<Part> parts_;
+};
+
+}  // namespace moesweep
