@@ -163,7 +163,7 @@ std::vector<Request> read_requests(const std::string& path) {
 }
 
 void run(const std::string& config_file, const std::string& sample) {
-    Config config = load_config(config_file, {});
+    TracingConfig config = load_config(config_file, {});
     config.run.device = RunDevice::cpu;
     const Inputs inputs = open_inputs(config, Comm::alone(), settle_device(config, Comm::alone()));
     if (inputs.model.model_type != "qwen3_moe")

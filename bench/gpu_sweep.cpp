@@ -64,7 +64,7 @@ std::optional<Options> read_options(int argc, char** argv) {
     return std::nullopt;
 }
 
-Config make_config(const Options& o) {
+TracingConfig make_config(const Options& o) {
     return parse_config(
         fmt::format("[model]\nprecision = {}\nweights = {}\n[run]\ndevice = {}\nmemory = {}\nunit = {}\n", o.precision,
                     o.streamed ? "streamed" : "resident", o.device, o.memory, o.cases),
@@ -126,7 +126,7 @@ bool same_bits(const PassResult& a, const PassResult& b) {
 
 void run(const Options& o) {
     if (o.cases < 1 || o.tokens < 1 || o.rounds < 1) fail(Exit::usage, "cases, tokens and rounds: 1 at least");
-    Config config = make_config(o);
+    TracingConfig config = make_config(o);
     const Comm alone = Comm::alone();
     const c10::Device device = settle_device(config, alone);
     write_checkpoint(o.folder, shape_of(o.model, o.layers), Layers::hollow);

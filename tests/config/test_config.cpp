@@ -1,4 +1,4 @@
-#include "moesweep/config/config.h"
+#include "moesweep/tracing/keys.h"
 
 #include <algorithm>
 #include <limits>
@@ -14,8 +14,8 @@ namespace {
 
 std::vector<std::string> keys_that(bool identity) {
     std::vector<std::string> names;
-    for (const Setting& setting : settings({}))
-        if (is_identity(setting.key) == identity) names.push_back(setting.key);
+    for (const Setting& setting : settings(TracingConfig{}))
+        if (setting.identity == identity) names.push_back(setting.key);
     return names;
 }
 
@@ -23,24 +23,24 @@ std::vector<std::string> keys_that(bool identity) {
 
 TEST_CASE("reference.ini documents every key with its default") {
     const std::string file = read_file(MOESWEEP_CONFIGS "/reference.ini");
-    const std::string defaults = to_ini({});
+    const std::string defaults = to_ini(TracingConfig{});
     INFO("moesweep trace --print-config writes what must stand in configs/reference.ini below its heading");
     REQUIRE(file.size() > defaults.size());
     CHECK(file.substr(file.size() - defaults.size()) == defaults);
-    CHECK(to_ini(parse_config(file, "reference.ini")) == defaults);
+    CHECK(to_ini(parse_config<TracingConfig>(file, "reference.ini")) == defaults);
 }
 
 TEST_CASE("the shipped experiments load and say what they are for") {
-    const Config demo = load_config(MOESWEEP_CONFIGS "/demo.ini", {});
+    const TracingConfig demo = load_config<TracingConfig>(MOESWEEP_CONFIGS "/demo.ini", {});
     CHECK(demo.model.path == "demo/model");
     CHECK(demo.cases.path == "demo/facts.json");
     CHECK(demo.run.out == "runs/demo");
-    const Config qwen3 = load_config(MOESWEEP_CONFIGS "/qwen3-256.ini", {});
+    const TracingConfig qwen3 = load_config<TracingConfig>(MOESWEEP_CONFIGS "/qwen3-256.ini", {});
     CHECK(qwen3.controls.random == 3);
-    const Config mixtral = load_config(MOESWEEP_CONFIGS "/mixtral-256.ini", {});
+    const TracingConfig mixtral = load_config<TracingConfig>(MOESWEEP_CONFIGS "/mixtral-256.ini", {});
     CHECK(mixtral.controls.random == 1);
     CHECK(mixtral.model.bos == Bos::no);
-    for (const Config& config : {demo, qwen3, mixtral}) {  // the paper's protocol
+    for (const TracingConfig& config : {demo, qwen3, mixtral}) {  // the paper's protocol
         CHECK(config.cases.limit == 256);
         CHECK(config.cases.discovery == 128);
         CHECK(config.cases.clean_margin == 1.0);
@@ -53,16 +53,16 @@ TEST_CASE("the shipped experiments load and say what they are for") {
 TEST_CASE("the paper's whole study loads for each model") {
     const std::string name = GENERATE("qwen3", "mixtral", "demo");
     INFO(name);
-    const Config config = load_config(MOESWEEP_CONFIGS "/paper-" + name + ".ini", {});
+    const TracingConfig config = load_config<TracingConfig>(MOESWEEP_CONFIGS "/paper-" + name + ".ini", {});
     CHECK(config.cases.limit == 256);
     CHECK(config.cases.discovery == 128);
     CHECK(config.cases.clean_margin == 1.0);
     CHECK(config.cases.noise_drop == 0.5);
     CHECK(config.noise.scale == 3.0);
-    CHECK(parse_numbers(config.noise.scales) == std::vector<double>{1, 2, 4});
+    CHECK(config.noise.scales.values() == std::vector<double>{1, 2, 4});
     CHECK(config.sweep.experts == Experts::union_);
     CHECK(config.sweep.subsets);
-    CHECK(config.sweep.subset_layers == "selected");
+    CHECK(!config.sweep.subset_layers);
     CHECK(config.select.recurrence == 64);
     CHECK(config.controls.equal_norm);
     CHECK(config.scale_up.limit == 512);
@@ -70,8 +70,8 @@ TEST_CASE("the paper's whole study loads for each model") {
     CHECK(config.scale_up.noise_drop == 0.25);
     CHECK(config.scale_up.discovery == 256);
     CHECK(config.scale_up.recurrence == 128);
-    CHECK(parse_integers(config.stability.split_seeds) == std::vector<std::int64_t>{0, 1, 2, 3, 4});
-    CHECK(parse_integers(config.stability.thresholds) == std::vector<std::int64_t>{32, 48, 64, 80, 96});
+    CHECK(config.stability.split_seeds.values() == std::vector<std::int64_t>{0, 1, 2, 3, 4});
+    CHECK(config.stability.thresholds.values() == std::vector<std::int64_t>{32, 48, 64, 80, 96});
     CHECK(config.stability.folds == 5);
     CHECK(config.controls.random == (name == "mixtral" ? 1 : 3));
     CHECK(config.model.bos == (name == "mixtral" ? Bos::no : Bos::automatic));
@@ -109,7 +109,7 @@ TEST_CASE("every kind of value is read, printed and read back") {
                                                 "stability.split_seeds=",
                                                 "stability.thresholds=7",
                                                 "stability.folds=2"};
-    const Config config = load_config("", overrides);
+    const TracingConfig config = load_config<TracingConfig>("", overrides);
     CHECK(config.model.path == "models/a b#c");
     CHECK(config.model.precision == Precision::fp64);
     CHECK(config.model.bos == Bos::no);
@@ -120,7 +120,7 @@ TEST_CASE("every kind of value is read, printed and read back") {
     CHECK(config.cases.object_token == ObjectToken::bare_or_space);
     CHECK(config.noise.scale == 1e-300);
     CHECK(config.noise.seed == std::int64_t{1} << 62);
-    CHECK(config.sweep.layers == "0-3,7");
+    CHECK(config.sweep.layers.text() == "0-3,7");
     CHECK_FALSE(config.sweep.blocks);
     CHECK(config.sweep.experts == Experts::clean);
     CHECK_FALSE(config.sweep.coalition_clean);
@@ -128,20 +128,20 @@ TEST_CASE("every kind of value is read, printed and read back") {
     CHECK(config.run.log);
     CHECK(config.store.vectors == Vectors::patches);
     CHECK(config.noise.draws == 1000);
-    CHECK(parse_numbers(config.noise.scales) == std::vector<double>{0, 0.5, 4});
+    CHECK(config.noise.scales.values() == std::vector<double>{0, 0.5, 4});
     CHECK(config.sweep.subsets);
-    CHECK(config.sweep.subset_layers == "1,3-4");
+    CHECK(config.sweep.subset_layers.value().text() == "1,3-4");
     CHECK_FALSE(config.controls.equal_norm);
     CHECK(config.scale_up.limit == 512);
     CHECK(config.scale_up.clean_margin == -std::numeric_limits<double>::infinity());
     CHECK(config.scale_up.noise_drop == -0.25);
     CHECK(config.scale_up.discovery == 255);
     CHECK(config.scale_up.recurrence == 127);
-    CHECK(config.stability.split_seeds.empty());
-    CHECK(config.stability.thresholds == "7");
+    CHECK(config.stability.split_seeds.values().empty());
+    CHECK(config.stability.thresholds.values() == std::vector<std::int64_t>{7});
     CHECK(config.stability.folds == 2);
 
-    const Config again = parse_config(to_ini(config), "again");
+    const TracingConfig again = parse_config<TracingConfig>(to_ini(config), "again");
     const auto before = settings(config), after = settings(again);
     REQUIRE(before.size() == after.size());
     for (std::size_t i = 0; i < before.size(); i++) CHECK(before[i].value == after[i].value);
@@ -153,53 +153,53 @@ TEST_CASE("every kind of value is read, printed and read back") {
 
 TEST_CASE("a leading ~ is the home folder, in every key that is a path and wherever it is set") {
     const Variable home("HOME", "/home/ada");
-    const Config file = parse_config("[model]\npath = ~/m\n[cases]\npath = ~/a~b/f.json\n[run]\nout = ~", "x.ini");
+    const TracingConfig file = parse_config<TracingConfig>("[model]\npath = ~/m\n[cases]\npath = ~/a~b/f.json\n[run]\nout = ~", "x.ini");
     CHECK(file.model.path == "/home/ada/m");
     CHECK(file.cases.path == "/home/ada/a~b/f.json");
     CHECK(file.run.out == "/home/ada");
     CHECK(to_ini(file).find("\nout = /home/ada\n") != std::string::npos);
-    CHECK(to_ini(parse_config(to_ini(file), "again")) == to_ini(file));
-    CHECK(load_config("", {"run.out=~/runs/x"}).run.out == "/home/ada/runs/x");
+    CHECK(to_ini(parse_config<TracingConfig>(to_ini(file), "again")) == to_ini(file));
+    CHECK(load_config<TracingConfig>("", {"run.out=~/runs/x"}).run.out == "/home/ada/runs/x");
     const Variable out("MOESWEEP_RUN_OUT", "~/y");
-    CHECK(load_config("", {}).run.out == "/home/ada/y");
+    CHECK(load_config<TracingConfig>("", {}).run.out == "/home/ada/y");
 }
 
 TEST_CASE("a path keeps what may stand in a name") {
     for (const std::string path : {"a~", "./~/x", "O'Brien/run", "5$", "a#1;2", "cost in $ 3", "Zürich run", "a=b"}) {
-        CHECK(load_config("", {"run.out=" + path}).run.out == path);
-        CHECK(parse_config("[run]\nout = " + path, "x.ini").run.out == path);
+        CHECK(load_config<TracingConfig>("", {"run.out=" + path}).run.out == path);
+        CHECK(parse_config<TracingConfig>("[run]\nout = " + path, "x.ini").run.out == path);
     }
 }
 
 TEST_CASE("a byte order mark in front of a file is skipped") {
-    CHECK(parse_config("\xEF\xBB\xBF[noise]\nscale = 2", "x.ini").noise.scale == 2);
-    CHECK(parse_config("\xEF\xBB\xBF# comment\r\n[noise]\r\nscale = 2\r\n", "x.ini").noise.scale == 2);
+    CHECK(parse_config<TracingConfig>("\xEF\xBB\xBF[noise]\nscale = 2", "x.ini").noise.scale == 2);
+    CHECK(parse_config<TracingConfig>("\xEF\xBB\xBF# comment\r\n[noise]\r\nscale = 2\r\n", "x.ini").noise.scale == 2);
 }
 
 TEST_CASE("each word of a choice means what it says") {
-    CHECK(load_config("", {"sweep.coalitions=none"}).sweep.coalition_clean == false);
-    CHECK(load_config("", {"sweep.coalitions=none"}).sweep.coalition_union == false);
-    CHECK(load_config("", {"sweep.coalitions=clean"}).sweep.coalition_clean == true);
-    CHECK(load_config("", {"sweep.coalitions=clean"}).sweep.coalition_union == false);
-    CHECK(load_config("", {"sweep.experts=none"}).sweep.experts == Experts::none);
-    CHECK(load_config("", {"sweep.experts=union"}).sweep.experts == Experts::union_);
-    CHECK(load_config("", {"model.bos=auto"}).model.bos == Bos::automatic);
-    CHECK(load_config("", {"model.bos=yes"}).model.bos == Bos::yes);
-    CHECK(load_config("", {"store.vectors=outputs"}).store.vectors == Vectors::outputs);
-    CHECK(load_config("", {"run.device=auto"}).run.device == RunDevice::automatic);
-    CHECK(load_config("", {"run.device=cpu"}).run.device == RunDevice::cpu);
-    CHECK(load_config("", {"run.device=cuda"}).run.device == RunDevice::cuda);
-    CHECK_FALSE(load_config("", {"sweep.subsets=none"}).sweep.subsets);
-    CHECK(load_config("", {"sweep.subset_layers=selected"}).sweep.subset_layers == "selected");
-    CHECK(load_config("", {"sweep.subset_layers=all"}).sweep.subset_layers == "all");
-    CHECK(load_config("", {"controls.equal_norm=yes"}).controls.equal_norm);
+    CHECK(load_config<TracingConfig>("", {"sweep.coalitions=none"}).sweep.coalition_clean == false);
+    CHECK(load_config<TracingConfig>("", {"sweep.coalitions=none"}).sweep.coalition_union == false);
+    CHECK(load_config<TracingConfig>("", {"sweep.coalitions=clean"}).sweep.coalition_clean == true);
+    CHECK(load_config<TracingConfig>("", {"sweep.coalitions=clean"}).sweep.coalition_union == false);
+    CHECK(load_config<TracingConfig>("", {"sweep.experts=none"}).sweep.experts == Experts::none);
+    CHECK(load_config<TracingConfig>("", {"sweep.experts=union"}).sweep.experts == Experts::union_);
+    CHECK(load_config<TracingConfig>("", {"model.bos=auto"}).model.bos == Bos::automatic);
+    CHECK(load_config<TracingConfig>("", {"model.bos=yes"}).model.bos == Bos::yes);
+    CHECK(load_config<TracingConfig>("", {"store.vectors=outputs"}).store.vectors == Vectors::outputs);
+    CHECK(load_config<TracingConfig>("", {"run.device=auto"}).run.device == RunDevice::automatic);
+    CHECK(load_config<TracingConfig>("", {"run.device=cpu"}).run.device == RunDevice::cpu);
+    CHECK(load_config<TracingConfig>("", {"run.device=cuda"}).run.device == RunDevice::cuda);
+    CHECK_FALSE(load_config<TracingConfig>("", {"sweep.subsets=none"}).sweep.subsets);
+    CHECK(!load_config<TracingConfig>("", {"sweep.subset_layers=selected"}).sweep.subset_layers);
+    CHECK(load_config<TracingConfig>("", {"sweep.subset_layers=all"}).sweep.subset_layers.value().text() == "all");
+    CHECK(load_config<TracingConfig>("", {"controls.equal_norm=yes"}).controls.equal_norm);
 }
 
 TEST_CASE("doubles print as the shortest text that reads back to the same bits") {
-    Config config;
+    TracingConfig config;
     for (double value : {0.1, 1.0 / 3.0, 5e-324, 1.7976931348623157e308, -2.5}) {
         config.cases.clean_margin = value;
-        CHECK(parse_config(to_ini(config), "x").cases.clean_margin == value);
+        CHECK(parse_config<TracingConfig>(to_ini(config), "x").cases.clean_margin == value);
     }
     config.cases.clean_margin = 0.1;
     CHECK(to_ini(config).find("clean_margin = 0.1\n") != std::string::npos);
@@ -211,15 +211,15 @@ TEST_CASE("the command line outranks the environment, which outranks the file") 
         scratch / "x.ini",
         std::string_view("; comment\n[noise]\r\nscale = 1\n\n[ cases ]\n limit=1\n[noise]\nseed = 1"));
     const std::string file = scratch / "x.ini";
-    CHECK(load_config(file, {}).noise.scale == 1);
-    CHECK(load_config(file, {}).noise.seed == 1);
-    CHECK(load_config(file, {}).cases.limit == 1);
+    CHECK(load_config<TracingConfig>(file, {}).noise.scale == 1);
+    CHECK(load_config<TracingConfig>(file, {}).noise.seed == 1);
+    CHECK(load_config<TracingConfig>(file, {}).cases.limit == 1);
     const Variable variable("MOESWEEP_NOISE_SCALE", "2");
     const Variable long_name("MOESWEEP_CASES_CLEAN_MARGIN", "0.25");
-    CHECK(load_config(file, {}).noise.scale == 2);
-    CHECK(load_config(file, {}).cases.clean_margin == 0.25);
-    CHECK(load_config(file, {"noise.scale=3"}).noise.scale == 3);
-    CHECK(parse_config("[noise]\nscale = 1", "x").noise.scale == 1);  // a stored configuration knows no environment
+    CHECK(load_config<TracingConfig>(file, {}).noise.scale == 2);
+    CHECK(load_config<TracingConfig>(file, {}).cases.clean_margin == 0.25);
+    CHECK(load_config<TracingConfig>(file, {"noise.scale=3"}).noise.scale == 3);
+    CHECK(parse_config<TracingConfig>("[noise]\nscale = 1", "x").noise.scale == 1);  // a stored configuration knows no environment
 }
 
 TEST_CASE("only what the scan or the unit files depend on is a run's identity") {
@@ -269,39 +269,4 @@ TEST_CASE("only what the scan or the unit files depend on is a run's identity") 
                                                        "run.memory",
                                                        "run.max_hours",
                                                        "run.watchdog"});
-    CHECK(failure_of([] { is_identity("no.key"); }).code == Exit::internal);
-}
-
-TEST_CASE("layers are listed in ascending order, without repeats, and must be there") {
-    CHECK(parse_layers("all", 3) == std::vector<int>{0, 1, 2});
-    CHECK(parse_layers("7,0-3,2-4", 8) == std::vector<int>{0, 1, 2, 3, 4, 7});
-    const Failure failure = failure_of([] { parse_layers("0-2000000000", 48); });
-    CHECK(failure.code == Exit::usage);
-    CHECK(failure.message == "sweep.layers: expected layers 0 to 47 of this model, got 2000000000");
-    CHECK(failure_of([] { parse_layers("1;2", 48); }).message ==
-          "sweep.layers: expected all, or layers such as 0-3,7, got '1;2'");
-}
-
-TEST_CASE("lists of numbers keep their order, and an unchecked text is our own mistake") {
-    CHECK(parse_numbers("").empty());
-    CHECK(parse_numbers("4,0.5,4") == std::vector<double>{4, 0.5, 4});
-    CHECK(parse_integers("0,2147483647") == std::vector<std::int64_t>{0, 2147483647});
-    CHECK(failure_of([] { parse_numbers("1,x"); }).code == Exit::internal);
-    const Failure failure = failure_of([] { parse_integers("1.5"); });
-    CHECK(failure.code == Exit::internal);
-    CHECK(failure.message == "'1.5': expected numbers separated by commas");
-}
-
-TEST_CASE("memory is a size or a share") {
-    const auto size = [](const char* text) { return parse_memory(text).value_or(MemorySize{-1, -1}); };
-    CHECK(size("1GB").bytes == 1'000'000'000);
-    CHECK(size("1.5GiB").bytes == 3 * (std::int64_t{1} << 29));
-    CHECK(size("800MiB").bytes == 800 * (std::int64_t{1} << 20));
-    CHECK(size("2kB").bytes == 2000);
-    CHECK(size("60%").bytes == 0);
-    CHECK(size("60%").share == Approx(0.6));
-    for (const char* text : {"", "GB", "1", "1 GB", "-1GB", "0GB", "101%", "0%", "1gb", "nanGB", "1e99TB", "1GBx"}) {
-        INFO(text);
-        CHECK_FALSE(parse_memory(text));
-    }
 }

@@ -3,7 +3,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "moesweep/config/config.h"
+#include "moesweep/tracing/keys.h"
 #include "support.h"
 
 using namespace moesweep;
@@ -13,11 +13,11 @@ namespace {
 const char* const a_path = "a path as it is, without quotes or blanks around it, a comment behind it, $NAME or ~NAME";
 
 Failure failure_of_ini(const std::string& text) {
-    return failure_of([&] { parse_config(text, "x.ini"); });
+    return failure_of([&] { parse_config<TracingConfig>(text, "x.ini"); });
 }
 
 Failure failure_of_override(const std::string& text) {
-    return failure_of([&] { load_config("", {text}); });
+    return failure_of([&] { load_config<TracingConfig>("", {text}); });
 }
 
 }  // namespace
@@ -119,25 +119,25 @@ TEST_CASE("a value of the wrong type or out of range is refused with what was ex
 TEST_CASE("a mistake on the command line or in the environment is named as it was given") {
     CHECK(failure_of_override("noise.scael=1").message == "--noise.scael: unknown key");
     CHECK(failure_of_override("noise.scale").message == "--noise.scale: expected --noise.scale=VALUE");
-    const Failure twice = failure_of([] { load_config("", {"noise.scale=1", "noise.scale=2"}); });
+    const Failure twice = failure_of([] { load_config<TracingConfig>("", {"noise.scale=1", "noise.scale=2"}); });
     CHECK(twice.message == "--noise.scale: given twice");
     CHECK(twice.code == Exit::usage);
     {
         const Variable variable("MOESWEEP_NOISE_SCALE", "abc");
-        const Failure failure = failure_of([] { load_config("", {}); });
+        const Failure failure = failure_of([] { load_config<TracingConfig>("", {}); });
         CHECK(failure.message == "MOESWEEP_NOISE_SCALE: expected a number >= 0, got 'abc'");
         CHECK(failure.code == Exit::usage);
     }
     {
         const Variable variable("MOESWEEP_NOISE_SCAEL", "1");
-        CHECK(failure_of([] { load_config("", {}); }).message == "MOESWEEP_NOISE_SCAEL: unknown key");
+        CHECK(failure_of([] { load_config<TracingConfig>("", {}); }).message == "MOESWEEP_NOISE_SCAEL: unknown key");
     }
     const Variable not_ours("MOESWEEP_BUILD", "x"), nor_this("MOESWEEP_SHARED_X", "x");
-    CHECK(to_ini(load_config("", {})) == to_ini({}));
+    CHECK(to_ini(load_config<TracingConfig>("", {})) == to_ini(TracingConfig{}));
 }
 
 TEST_CASE("a configuration file that is not there is named") {
-    const Failure failure = failure_of([] { load_config("absent.ini", {}); });
+    const Failure failure = failure_of([] { load_config<TracingConfig>("absent.ini", {}); });
     CHECK(failure.code == Exit::data);
     CHECK(failure.message == "absent.ini: no such file");
 }

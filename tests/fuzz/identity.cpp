@@ -7,6 +7,6 @@ using namespace moesweep;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     static const Scratch folder;
     fuzz::write(folder / "identity.ini", fuzz::text_of({data, size}));
-    fuzz::expect_value_or_error([] { Store(folder.folder()).open(Config{}, {"weights", "tokenizer", "facts"}); });
+    fuzz::expect_value_or_error([] { Store(folder.folder()).open(TracingConfig{}, {"weights", "tokenizer", "facts"}); });
     return 0;
 }

@@ -50,13 +50,13 @@ TEST_CASE("cuda without a GPU is refused by name", "[device]") {
 
 TEST_CASE("the device that is chosen is there, and settles the precision", "[device]") {
     const bool gpus = visible_gpus().value_or(0) > 0;
-    Config config;
+    TracingConfig config;
     CHECK(settle_device(config, world()).is_cuda() == gpus);
     CHECK((config.run.device == (gpus ? RunDevice::cuda : RunDevice::cpu)));
     CHECK((config.model.precision == (gpus ? Precision::split : Precision::fp32)));
 
     for (const auto asked : {Precision::fp64, Precision::parity}) {
-        config = Config{};
+        config = TracingConfig{};
         config.run.device = RunDevice::cpu;
         config.model.precision = asked;
         CHECK(settle_device(config, world()).is_cpu());

@@ -16,7 +16,7 @@ using Catch::Matchers::Contains;
 namespace {
 
 /// The words by which reading a unit of `here` refuses the same unit of a run of that configuration and identity.
-std::string words_for(const Config& config, const Identity& identity) {
+std::string words_for(const TracingConfig& config, const Identity& identity) {
     const Scratch scratch;
     const Store here = opened(scratch / "here"), there(scratch / "there");
     there.open(config, identity);
@@ -40,7 +40,7 @@ std::string words_for(const Config& config, const Identity& identity) {
 }  // namespace
 
 TEST_CASE("a file of another configuration, other weights, another tokenizer or other facts is refused, naming which") {
-    Config scale = some_config(), unit = some_config();
+    TracingConfig scale = some_config(), unit = some_config();
     scale.noise.scale = 4;
     unit.run.unit = 8;
     Identity weights = some_identity(), tokenizer = some_identity(), facts = some_identity();

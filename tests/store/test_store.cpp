@@ -36,7 +36,7 @@ TEST_CASE("a text with a NUL is refused, since padding would swallow it") {
 
 TEST_CASE("files of another run, or under another unit's name, are refused") {
     const Scratch scratch;
-    Config other = some_config();
+    TracingConfig other = some_config();
     other.noise.scale = 4;
     const Store here = opened(scratch / "here"), there = opened(scratch / "there", other);
     there.write_unit(0, tables_of_cases(0, 2));
@@ -83,7 +83,7 @@ TEST_CASE("a series keeps its units beside the primary ones") {
 
 TEST_CASE("a unit of another series is refused") {
     const Scratch scratch;
-    Config other_config = some_config();
+    TracingConfig other_config = some_config();
     other_config.noise.scale = 4;
     const Store primary = opened(scratch / "run"), one = primary.series("one"), two = primary.series("two");
     one.write_unit(0, tables_of_cases(0, 2));
@@ -119,7 +119,7 @@ TEST_CASE("a run folder keeps to its configuration") {
     const Scratch scratch;
     const fs::path folder = scratch / "deep" / "run";
     const Store store = opened(folder);
-    Config config = some_config();
+    TracingConfig config = some_config();
     CHECK(read_file(folder / "config.ini") == to_ini(config));
     CHECK(entries(folder) == std::vector<std::string>{"config.ini", "identity.ini", "units"});
 

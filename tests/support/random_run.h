@@ -10,17 +10,29 @@
 #include <vector>
 
 #include "moesweep/store/store.h"
+#include "moesweep/tracing/scan_file.h"
+#include "moesweep/tracing/tables.h"
 
 namespace moesweep {
 
-inline Identity some_identity() {
-    return {std::string(64, 'a'), std::string(64, 'b'), std::string(64, 'c')};
-}
-
-inline Config some_config(std::int64_t unit = 16) {
-    Config config;
+inline TracingConfig some_config(std::int64_t unit = 16) {
+    TracingConfig config;
     config.run.unit = unit;
     return config;
+}
+
+/// What a run of that configuration is, its keys' defaults known.
+inline Identity some_identity(const TracingConfig& config = some_config()) {
+    Identity identity;
+    const auto now = settings(config), defaults = settings(TracingConfig{});
+    for (std::size_t i = 0; i < now.size(); ++i)
+        if (now[i].identity) identity.push_back({now[i].key, now[i].value, defaults[i].value});
+    for (const auto& [key, digit] : {std::pair{"weights_sha256", 'a'}, {"tokenizer_sha256", 'b'}, {"facts_sha256", 'c'}})
+        identity.push_back({key, std::string(64, digit)});
+    return identity;
+}
+inline std::string& value_of(Identity& identity, const std::string& key) {
+    return std::ranges::find(identity, key, &IdentityLine::key)->value;
 }
 
 /// Scanned records with texts of all lengths, every status, and token counts from 0.
@@ -55,7 +67,7 @@ inline std::vector<Case> random_cases(std::size_t n, std::uint32_t seed) {
 inline UnitTables tables_of_case(std::int32_t index, std::int32_t k, const std::string& vectors, std::int32_t width) {
     std::mt19937 random(static_cast<std::uint32_t>(index) + 1000);
     const auto real = [&] { return static_cast<float>(random()) / 1e9f - 2; };
-    UnitTables t{index, index + 1, {{index}, {real()}, {real()}}, {}, {}, {}};
+    UnitTables t{{index, index + 1}, {{index}, {real()}, {real()}}, {}, {}};
     t.routing.k = k;
     for (std::int32_t layer = 0; layer < 3; ++layer) {
         for (const RunKind run : {RunKind::clean, RunKind::noised}) {
@@ -90,28 +102,24 @@ inline UnitTables tables_of_case(std::int32_t index, std::int32_t k, const std::
             }
         }
     }
-    if (vectors.empty()) return t;
-    VectorTable& v = t.vectors.emplace_back(VectorTable{vectors, width, {}});
-    const std::size_t lines = vectors == "patch" ? t.rows.size() : t.routing.size();
-    for (std::size_t i = 0; i < lines * static_cast<std::size_t>(width); ++i) v.values.push_back(real());
+    const auto fill = [&](std::int32_t& column_width, std::vector<float>& column, std::size_t lines) {
+        column_width = width;
+        for (std::size_t i = 0; i < lines * static_cast<std::size_t>(width); ++i) column.push_back(real());
+    };
+    if (vectors == "patch") fill(t.rows.patch_width, t.rows.patch, t.rows.size());
+    if (vectors == "output") fill(t.routing.output_width, t.routing.output, t.routing.size());
     return t;
 }
 
 /// The tables of cases [begin, end). `vectors` is "", "patch" or "output".
 inline UnitTables tables_of_cases(std::int32_t begin, std::int32_t end, const std::string& vectors = "",
                                   std::int32_t k = 4, std::int32_t width = 8) {
-    UnitTables joined{begin, end, {}, {}, {}, {}};
+    UnitTables joined{{begin, end}, {}, {}, {}};
     joined.routing.k = k;
-    if (!vectors.empty()) joined.vectors.push_back({vectors, width, {}});
-    for (std::int32_t index = begin; index < end; ++index) {
-        const UnitTables one = tables_of_case(index, k, vectors, width);
-        append(joined.base, one.base);
-        append(joined.routing, one.routing);
-        append(joined.rows, one.rows);
-        if (!vectors.empty())
-            joined.vectors[0].values.insert(joined.vectors[0].values.end(), one.vectors[0].values.begin(),
-                                            one.vectors[0].values.end());
-    }
+    if (vectors == "patch") joined.rows.patch_width = width;
+    if (vectors == "output") joined.routing.output_width = width;
+    for (std::int32_t index = begin; index < end; ++index)
+        append_tables(joined, tables_of_case(index, k, vectors, width));
     return joined;
 }
 

@@ -12,7 +12,7 @@ namespace moesweep {
 
 /// A run being written by hand.
 struct HandRun {
-    Config config;
+    TracingConfig config;
     std::vector<Case> cases;
     BaseTable base;
     RoutingTable routing;

@@ -79,8 +79,8 @@ Fact fact(const std::string& before, const std::string& subject, const std::stri
             .subject_offset = code_points(before)};
 }
 
-Config with_bos(Bos bos) {
-    Config config;
+TracingConfig with_bos(Bos bos) {
+    TracingConfig config;
     config.model.bos = bos;
     return config;
 }
@@ -98,8 +98,8 @@ std::vector<Case> usable_cases(std::size_t n) {
 using Indices = std::vector<std::int32_t>;
 
 /// A study of so many cases, so many of them for discovery.
-Config halves(std::int64_t limit, std::int64_t discovery) {
-    Config config;
+TracingConfig halves(std::int64_t limit, std::int64_t discovery) {
+    TracingConfig config;
     config.cases.limit = limit;
     config.cases.discovery = discovery;
     return config;
@@ -125,7 +125,7 @@ TEST_CASE("records are scanned in the paper's order") {
 
 TEST_CASE("a token belongs to the subject if its characters overlap the subject's") {
     const Tokenizer tokenizer = tokenizer_of(letters());
-    const Config config;
+    const TracingConfig config;
     // "q", " abc", "d", " z": the third is 'd'
     CHECK(span(make_case(tokenizer, config, fact("q ", "abcd", " z"), 0)) == std::pair(1, 3));
     CHECK(span(make_case(tokenizer, config, fact("q a", "b", "cd z"), 0)) == std::pair(1, 2));  // inside a token
@@ -170,7 +170,7 @@ TEST_CASE("objects become one token each by the rule, or the case says why not")
         Fact item = fact("q ", "z", "");
         item.true_text = true_text;
         item.foil_text = foil_text;
-        Config config;
+        TracingConfig config;
         config.cases.object_token = rule;
         return make_case(tokenizer, config, item, 0);
     };
@@ -190,7 +190,7 @@ TEST_CASE("objects become one token each by the rule, or the case says why not")
 }
 
 TEST_CASE("margins are least values, -inf switches one off, NaN passes none") {
-    Config::Cases rules;
+    TracingConfig::Cases rules;
     CHECK(judge_margins(rules, 1.0, 0.5) == Status::usable);
     CHECK(judge_margins(rules, 0.999, -9) == Status::clean_margin_too_small);
     CHECK(judge_margins(rules, 1.0, 0.75) == Status::noise_drop_too_small);
@@ -208,7 +208,7 @@ TEST_CASE("only the study's cases are split, the first of the shuffle into disco
     std::vector<Case> cases = usable_cases(9);
     cases[2].status = Status::noise_drop_too_small;
     cases[2].split = cases[2].relaxed_split = Split::discovery;  // left over from another split
-    Config config = halves(8, 3);
+    TracingConfig config = halves(8, 3);
     config.cases.limit = 7;  // the last one was scanned for the relaxed study
     split_cases(config, cases);
     const Indices members = {0, 1, 3, 4, 5, 6, 7}, order = split_order(members, 0);
@@ -248,12 +248,12 @@ TEST_CASE("the relaxed study judges every case that was run by its own filters")
     for (std::size_t i = 0; i < cases.size(); i++) {
         cases[i].delta_clean = clean[i];
         cases[i].delta_noised = noised[i];
-        cases[i].status = judge_margins(Config::Cases{}, clean[i], noised[i]);
+        cases[i].status = judge_margins(TracingConfig::Cases{}, clean[i], noised[i]);
     }
     cases[4].status = Status::subject_not_found;
     REQUIRE(study_cases({}, cases) == Indices{0});
 
-    Config config;
+    TracingConfig config;
     CHECK(relaxed_cases(config, cases).empty());  // scale_up.limit = 0
     config.scale_up.limit = 100;
     CHECK(relaxed_cases(config, cases) == Indices{0, 1, 2});
@@ -272,7 +272,7 @@ TEST_CASE("the relaxed study is split by itself") {
         cases[i].delta_clean = 3;
         cases[i].status = i % 3 ? Status::usable : Status::clean_margin_too_small;
     }
-    Config config = halves(8, 4);
+    TracingConfig config = halves(8, 4);
     config.cases.seed = 3;
     config.scale_up.limit = 15;
     config.scale_up.discovery = 6;
