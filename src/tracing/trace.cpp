@@ -63,7 +63,7 @@ void print_summary(const Study& study, Job& job) {
     Progress& progress = job.progress;
     if (study.selected.layer >= 0) progress.say(fmt::format("selected layer {}", study.selected.layer));
     if (study.selected.expert >= 0) progress.say(fmt::format("selected expert {}", study.selected.expert));
-    for (const auto& line : study.table1) {
+    for (const auto& line : study.main_results) {
         if (line.summary.n == 0) continue;
         progress.say(fmt::format("  {:<24} {:+.3f} [{:+.3f}, {:+.3f}]  n {}  p {:.4f}", line.name, line.summary.mean,
                                  line.summary.ci.low, line.summary.ci.high, line.summary.n, line.summary.p));

@@ -91,15 +91,15 @@ struct HandRun {
 };
 
 inline const Summary& line(const Study& study, const std::string& name) {
-    for (const auto& l : study.table1) {
+    for (const auto& l : study.main_results) {
         if (l.name == name) return l.summary;
     }
-    FAIL("table1 has no line " << name);
-    return study.table1.front().summary;
+    FAIL("main_results has no line " << name);
+    return study.main_results.front().summary;
 }
 
 inline bool has_line(const Study& study, const std::string& name) {
-    return std::ranges::any_of(study.table1, [&](const auto& l) { return l.name == name; });
+    return std::ranges::any_of(study.main_results, [&](const auto& l) { return l.name == name; });
 }
 
 /// Discovery 4 and validation 3 cases, layers 2 and 5, E = 5, k = 3; layer 5 and expert 1 win.

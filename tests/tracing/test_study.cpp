@@ -118,7 +118,7 @@ TEST_CASE("the heat map covers both halves, every swept layer and every expert")
     CHECK(std::accumulate(s.heatmap.active.begin(), s.heatmap.active.end(), 0) == 2 * 7 * 3);
 }
 
-TEST_CASE("coalitions at the selected layer stand beside table 1") {
+TEST_CASE("coalitions at the selected layer stand beside main_results") {
     auto run = small();
     for (std::int32_t c = 5; c < 8; ++c) {
         run.row(c, 5, Kind::coalition_clean, 0.1 * c);
@@ -171,7 +171,8 @@ TEST_CASE("the order of the rows does not matter") {
     CHECK(s.selected.expert == sorted.selected.expert);
     CHECK(s.validation.control_expert == sorted.validation.control_expert);
     CHECK(s.validation.spec == sorted.validation.spec);
-    for (std::size_t i = 0; i < s.table1.size(); ++i) CHECK(s.table1[i].summary.mean == sorted.table1[i].summary.mean);
+    for (std::size_t i = 0; i < s.main_results.size(); ++i)
+        CHECK(s.main_results[i].summary.mean == sorted.main_results[i].summary.mean);
 }
 
 TEST_CASE("a planted layer and expert are found among many, whatever the order of the cases") {
@@ -212,9 +213,9 @@ TEST_CASE("a planted layer and expert are found among many, whatever the order o
     const auto reversed = make(true);
     const Study r = reversed.study();
     CHECK(r.selected.expert == s.selected.expert);
-    for (std::size_t i = 0; i < s.table1.size(); ++i) {
-        CHECK(r.table1[i].summary.n == s.table1[i].summary.n);
-        CHECK(r.table1[i].summary.mean == Approx(s.table1[i].summary.mean).epsilon(1e-12));
+    for (std::size_t i = 0; i < s.main_results.size(); ++i) {
+        CHECK(r.main_results[i].summary.n == s.main_results[i].summary.n);
+        CHECK(r.main_results[i].summary.mean == Approx(s.main_results[i].summary.mean).epsilon(1e-12));
     }
     CHECK(same_tables(run, run));
 }
@@ -254,5 +255,5 @@ TEST_CASE("result tables are complete and of one length, and state their rules")
 
     const auto& means = std::get<std::vector<double>>(tables[5].columns[3].values);
     CHECK(tables[5].columns[3].name == "mean");
-    CHECK(means[0] == s.table1[0].summary.mean);
+    CHECK(means[0] == s.main_results[0].summary.mean);
 }

@@ -98,9 +98,9 @@ TEST_CASE("the gate-matched control is the other expert with the nearest weight"
     CHECK_FALSE(gate_matched_control({}, {}, 4));
 }
 
-TEST_CASE("table 9: the planted twin has next to nothing, raw and at equal norm") {
+TEST_CASE("gate_matched: the planted twin has next to nothing, raw and at equal norm") {
     const auto tables = planted().results().tables;
-    const ResultTable& t = table_named(tables, "table9");
+    const ResultTable& t = table_named(tables, "gate_matched");
     CHECK(attribute(t, "note") == "");
     CHECK(column<std::string>(t, "quantity") ==
           Texts{"selected", "matched_control", "spec", "selected", "matched_control", "spec"});
@@ -114,12 +114,12 @@ TEST_CASE("table 9: the planted twin has next to nothing, raw and at equal norm"
     for (double low : column(t, "ci_low")) CHECK(low > 0);
 }
 
-TEST_CASE("table 9 does not depend on the order of cases or of rows") {
+TEST_CASE("gate_matched does not depend on the order of cases or of rows") {
     std::vector<int> order(planted_cases);
     std::iota(order.begin(), order.end(), 0);
     std::shuffle(order.begin(), order.end(), std::mt19937(3));
     const auto tables = planted().results().tables, shuffled = planted(order).results().tables;
-    const ResultTable &a = table_named(tables, "table9"), &b = table_named(shuffled, "table9");
+    const ResultTable &a = table_named(tables, "gate_matched"), &b = table_named(shuffled, "gate_matched");
     check_values(column(a, "mean"), column(b, "mean"));
     CHECK(column<std::int64_t>(a, "n") == column<std::int64_t>(b, "n"));
 
@@ -130,16 +130,16 @@ TEST_CASE("table 9 does not depend on the order of cases or of rows") {
         HandRun::add_row(turned.controls, rows.case_index[i], 3, rows.kind[i], rows.rescue[i], rows.expert[i], true);
     }
     const auto same = turned.results().tables;
-    CHECK(column(table_named(same, "table9"), "ci_low") == column(a, "ci_low"));
+    CHECK(column(table_named(same, "gate_matched"), "ci_low") == column(a, "ci_low"));
 }
 
-TEST_CASE("table 9 without equal-norm rows keeps its raw lines and says so") {
+TEST_CASE("gate_matched without equal-norm rows keeps its raw lines and says so") {
     HandRun run = planted();
     SECTION("not asked for") {
         run.controls = {};
         run.config.controls.equal_norm = false;
         const auto tables = run.results().tables;
-        const ResultTable& t = table_named(tables, "table9");
+        const ResultTable& t = table_named(tables, "gate_matched");
         CHECK(column<std::string>(t, "version") == Texts{"raw", "raw", "raw"});
         CHECK_THAT(attribute(t, "note"), Contains("controls.equal_norm = no"));
     }
@@ -147,7 +147,7 @@ TEST_CASE("table 9 without equal-norm rows keeps its raw lines and says so") {
         run.controls.layer.back() = 2;
         run.controls.case_index[run.controls.size() - 3] = 0;
         const auto tables = run.results().tables;
-        const ResultTable& t = table_named(tables, "table9");
+        const ResultTable& t = table_named(tables, "gate_matched");
         CHECK(column<std::int64_t>(t, "n") == Counts{9, 9, 9, 7, 7, 7});
         CHECK_THAT(attribute(t, "note"), Contains("no equal-norm rows for 2 of 9 pairs"));
     }
@@ -157,36 +157,36 @@ TEST_CASE("table 9 without equal-norm rows keeps its raw lines and says so") {
             if (run.rows.expert[i] == twin) run.rows.patch_norm[i] = 0;
         }
         const auto tables = run.results().tables;
-        const ResultTable& t = table_named(tables, "table9");
+        const ResultTable& t = table_named(tables, "gate_matched");
         CHECK(attribute(t, "note") == "");
         CHECK(column<std::int64_t>(t, "n") == Counts(6, 9));
         CHECK(column(t, "mean")[5] == 0);
     }
 }
 
-TEST_CASE("without a control or an expert, tables 9 and 11 have no line and say why") {
+TEST_CASE("without a control or an expert, gate_matched and two_experts have no line and say why") {
     HandRun one(3, 1, 2, 2);
     for (int i = 0; i < 5; ++i) {
         one.layer(one.add_case(i < 2 ? Split::discovery : Split::validation, i), 0, 1, {1}, {0.75});
     }
     const auto alone = one.results().tables;
-    CHECK(column(table_named(alone, "table9"), "mean").empty());
-    CHECK_THAT(attribute(table_named(alone, "table9"), "note"), Contains("another one beside it"));
-    CHECK_THAT(attribute(table_named(alone, "table11"), "note"), Contains("1 experts, not to 2"));
+    CHECK(column(table_named(alone, "gate_matched"), "mean").empty());
+    CHECK_THAT(attribute(table_named(alone, "gate_matched"), "note"), Contains("another one beside it"));
+    CHECK_THAT(attribute(table_named(alone, "two_experts"), "note"), Contains("1 experts, not to 2"));
 
     HandRun none = pairs();
     none.config.select.recurrence = 5;
     const auto unselected = none.results().tables;
-    for (const char* name : {"table9", "table11"}) {
+    for (const char* name : {"gate_matched", "two_experts"}) {
         CHECK(column(table_named(unselected, name), "mean").empty());
         CHECK_THAT(attribute(table_named(unselected, name), "note"), Contains("No expert is selected"));
     }
 }
 
-TEST_CASE("table 11: the two active experts, raw and at equal norm") {
+TEST_CASE("two_experts: the two active experts, raw and at equal norm") {
     HandRun run = pairs();
     auto tables = run.results().tables;
-    const ResultTable& t = table_named(tables, "table11");
+    const ResultTable& t = table_named(tables, "two_experts");
     CHECK(attribute(t, "note") == "");
     CHECK(column<std::string>(t, "quantity") ==
           Texts{"raw_spec", "selected_equal_norm", "other_equal_norm", "equal_norm_spec"});
@@ -196,13 +196,13 @@ TEST_CASE("table 11: the two active experts, raw and at equal norm") {
     CHECK(column(t, "positive_fraction") == std::vector<double>{0, 1, 1, 0});
 
     const auto three = planted().results().tables;
-    CHECK(column(table_named(three, "table11"), "mean").empty());
-    CHECK_THAT(attribute(table_named(three, "table11"), "note"), Contains("3 experts, not to 2"));
+    CHECK(column(table_named(three, "two_experts"), "mean").empty());
+    CHECK_THAT(attribute(table_named(three, "two_experts"), "note"), Contains("3 experts, not to 2"));
 }
 
-TEST_CASE("table 14: the relaxed study selects and tests on its own halves") {
+TEST_CASE("relaxed: the relaxed study selects and tests on its own halves") {
     const auto tables = relaxed().results().tables;
-    const ResultTable& t = table_named(tables, "table14");
+    const ResultTable& t = table_named(tables, "relaxed");
     CHECK(attribute(t, "note") == "");
     CHECK(attribute(t, "layer") == "1");
     CHECK(attribute(t, "expert") == "4");
@@ -214,10 +214,10 @@ TEST_CASE("table 14: the relaxed study selects and tests on its own halves") {
     check_values(column(t, "mean"), {16.0 / 6, by_expert, by_expert - 0.25});
 }
 
-TEST_CASE("table 15: the strict selection on the relaxed validation half, with and without the overlap") {
+TEST_CASE("relaxed_transfer: the strict selection on the relaxed validation half, with and without the overlap") {
     const auto results = relaxed().results();
     CHECK(results.study.selected == Selection{0, 1});
-    const ResultTable& t = table_named(results.tables, "table15");
+    const ResultTable& t = table_named(results.tables, "relaxed_transfer");
     CHECK(attribute(t, "note") == "");
     CHECK(attribute(t, "overlap") == "2");
     CHECK(column<std::string>(t, "subset") == Texts{"all", "all", "all", "new", "new", "new"});
@@ -238,14 +238,14 @@ TEST_CASE("a relaxed study that cannot be made says why") {
     };
     SECTION("not asked for") {
         run.config.scale_up.limit = 0;
-        for (const char* name : {"table14", "table15"}) {
+        for (const char* name : {"relaxed", "relaxed_transfer"}) {
             CHECK_THAT(note(name), Contains("scale_up.limit = 0"));
             CHECK(lines(name) == 0);
         }
     }
     SECTION("too few cases for a validation half") {
         for (Case& c : run.cases) c.relaxed_split = c.fact.case_id == 8 ? Split::discovery : Split::none;
-        for (const char* name : {"table14", "table15"}) {
+        for (const char* name : {"relaxed", "relaxed_transfer"}) {
             CHECK_THAT(note(name), Contains("no validation case: 1 discovery cases of the 6"));
             CHECK(lines(name) == 0);
         }
@@ -254,20 +254,20 @@ TEST_CASE("a relaxed study that cannot be made says why") {
         for (Case& c : run.cases) {
             if (c.relaxed_split == Split::discovery) c.relaxed_split = Split::none;
         }
-        CHECK_THAT(note("table14"), Contains("no discovery case"));
-        CHECK(lines("table14") == 0);
-        CHECK(lines("table15") == 6);
+        CHECK_THAT(note("relaxed"), Contains("no discovery case"));
+        CHECK(lines("relaxed") == 0);
+        CHECK(lines("relaxed_transfer") == 6);
     }
     SECTION("no recurrent expert: the layer alone") {
         run.config.scale_up.recurrence = 7;
-        CHECK_THAT(note("table14"), Contains("at least 7 of the 6 discovery cases"));
-        CHECK(lines("table14") == 1);
+        CHECK_THAT(note("relaxed"), Contains("at least 7 of the 6 discovery cases"));
+        CHECK(lines("relaxed") == 1);
     }
     SECTION("no new case") {
         for (Case& c : run.cases) {
             if (c.split == Split::none && c.relaxed_split == Split::validation) c.relaxed_split = Split::none;
         }
-        CHECK_THAT(note("table15"), Contains("no new ones"));
-        CHECK(lines("table15") == 3);
+        CHECK_THAT(note("relaxed_transfer"), Contains("no new ones"));
+        CHECK(lines("relaxed_transfer") == 3);
     }
 }

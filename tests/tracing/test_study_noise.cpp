@@ -34,13 +34,13 @@ Condition condition(double scale, std::int32_t draw, const HandRun& run) {
 
 }  // namespace
 
-TEST_CASE("table 13: the fixed expert at every scale, and what each scale would select") {
+TEST_CASE("noise_scales: the fixed expert at every scale, and what each scale would select") {
     HandRun run = sweep(1, 0, 2);
     run.conditions = {condition(3, 1, sweep(50, 50, 50)), condition(4, 0, sweep(2, 1, 5)),
                       condition(1, 0, sweep(0.25, 3, 1))};
     const auto results = run.results();
     CHECK(results.study.selected == Selection{0, 1});
-    const ResultTable& t = table_named(results.tables, "table13");
+    const ResultTable& t = table_named(results.tables, "noise_scales");
     CHECK(attribute(t, "note") == "");
     CHECK(column(t, "scale") == std::vector<double>{1, 1, 3, 3, 4, 4});
     CHECK(column<std::string>(t, "selection") ==
@@ -56,9 +56,9 @@ TEST_CASE("table 13: the fixed expert at every scale, and what each scale would 
     CHECK(column<std::int64_t>(t, "rescue_n") == std::vector<std::int64_t>(6, 6));
 }
 
-TEST_CASE("table 13 at the run's own scale is table 1") {
+TEST_CASE("noise_scales at the run's own scale is main_results") {
     const auto results = sweep(1, 0, 2).results();
-    const ResultTable& t = table_named(results.tables, "table13");
+    const ResultTable& t = table_named(results.tables, "noise_scales");
     CHECK(column(t, "rescue_mean") == std::vector<double>(2, line(results.study, "expert_rescue").mean));
     CHECK(column(t, "rescue_ci_low") == std::vector<double>(2, line(results.study, "expert_rescue").ci.low));
     CHECK_THAT(attribute(t, "note"), Contains("No other scale"));
@@ -104,7 +104,7 @@ TEST_CASE("noise tables whose rows are missing say so") {
         for (int i = 0; i < 10; ++i) blocks.row(i, 1, Kind::block, 1);
         run.conditions = {condition(2, 0, blocks), condition(3, 1, blocks)};
         const auto tables = run.results().tables;
-        const ResultTable &scales = table_named(tables, "table13"), &draws = table_named(tables, "draws");
+        const ResultTable &scales = table_named(tables, "noise_scales"), &draws = table_named(tables, "draws");
         CHECK(column<std::int32_t>(scales, "layer") == Indices{0, 1, 0, 0});
         CHECK(column<std::int32_t>(scales, "expert") == Indices{-1, -1, 1, 1});
         CHECK(column<std::int64_t>(scales, "rescue_n") == std::vector<std::int64_t>{0, 0, 6, 6});
@@ -115,7 +115,7 @@ TEST_CASE("noise tables whose rows are missing say so") {
     SECTION("no expert is selected") {
         run.config.select.recurrence = 5;
         const auto tables = run.results().tables;
-        for (const char* name : {"table13", "draws"}) {
+        for (const char* name : {"noise_scales", "draws"}) {
             const ResultTable& t = table_named(tables, name);
             CHECK(column(t, "scale").empty());
             CHECK_THAT(attribute(t, "note"), Contains("No expert is selected"));

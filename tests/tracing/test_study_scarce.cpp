@@ -83,7 +83,7 @@ TEST_CASE("what is missing is said, and the rest is still there") {
         for (auto& c : run.cases) c.split = c.split == Split::discovery ? Split::none : c.split;
         const Study s = run.study();
         CHECK(s.selected.layer == -1);
-        CHECK(s.table1.empty());
+        CHECK(s.main_results.empty());
         CHECK(s.layers.discovery[0].n == 0);
         CHECK(s.layers.validation[1].mean == Approx(1.0));
         CHECK_THAT(s.note, Contains("Discovery has 0 usable cases of the 4") && Contains("no layer is selected"));

@@ -84,7 +84,7 @@ void check_sound(const std::vector<ResultTable>& tables) {
         REQUIRE_FALSE(table.columns.empty());
         for (const auto& column : table.columns) CHECK(lines(column) == lines(table.columns.front()));
         if (lines(table.columns.front()) == 0 && table.name != "layers" && table.name != "heatmap" &&
-            table.name != "table1") {
+            table.name != "main_results") {
             CHECK_THAT(attribute(table, "note"), Contains(" "));
         }
         for (const auto& counted : table.columns) {
@@ -109,7 +109,7 @@ TEST_CASE("stability is what naive code selects on each split and threshold") {
     run.config.stability.thresholds = "10,20,26,31";
     const Naive naive(run);
     const auto tables = run.results().tables;
-    const ResultTable& t = table_named(tables, "table12");
+    const ResultTable& t = table_named(tables, "stability");
     const auto &layer = column<std::int32_t>(t, "layer"), &expert = column<std::int32_t>(t, "expert"),
                &at_main = column<std::int32_t>(t, "expert_at_main_layer");
     REQUIRE(layer.size() == 5 * 4);
@@ -136,7 +136,8 @@ TEST_CASE("stability is what naive code selects on each split and threshold") {
     CHECK(attribute(t, "selected_in") == fmt::format("{}/20", same));
     CHECK(same >= 10);
     CHECK_THAT(attribute(t, "note"), Contains("of 20 settings have no recurrent expert at layer 1"));  // threshold 31
-    CHECK(column(t, "rescue_mean")[1] == column(table_named(tables, "table1"), "mean")[1]);  // seed 0, threshold 20
+    CHECK(column(t, "rescue_mean")[1] ==
+          column(table_named(tables, "main_results"), "mean")[1]);  // seed 0, threshold 20
 }
 
 TEST_CASE("the best experts of all layers are those that naive code finds") {
@@ -184,8 +185,8 @@ TEST_CASE("a permutation of the cases changes no number but the draws of interva
     }
     const auto before = run.results().tables, after = moved.results().tables;
     check_sound(before);
-    for (const char* name : {"layers", "candidates", "heatmap", "table1", "table3", "table5", "table6", "table7",
-                             "table10", "table16", "layer_best", "joint"}) {
+    for (const char* name : {"layers", "candidates", "heatmap", "main_results", "activity", "relation_results",
+                             "layer_gap", "ratios", "ranks", "coalitions", "layer_best", "joint"}) {
         const ResultTable &a = table_named(before, name), &b = table_named(after, name);
         for (std::size_t i = 0; i < a.columns.size(); ++i) {
             INFO(name << " " << a.columns[i].name);
@@ -193,14 +194,14 @@ TEST_CASE("a permutation of the cases changes no number but the draws of interva
             const bool drawn = a.columns[i].name.ends_with("ci_low") || a.columns[i].name.ends_with("ci_high");
             const bool p = a.columns[i].name == "p" || a.columns[i].name.ends_with("_p");
             if (p) continue;
-            if (name == std::string("table5") && a.columns[i].name == "relation")
+            if (name == std::string("relation_results") && a.columns[i].name == "relation")
                 continue;  // ties: first in scan order
             if (!values) {
                 CHECK((a.columns[i].values == b.columns[i].values));
                 continue;
             }
             auto left = *values, right = std::get<std::vector<double>>(b.columns[i].values);
-            if (name == std::string("table5")) {
+            if (name == std::string("relation_results")) {
                 std::ranges::sort(left);
                 std::ranges::sort(right);
             }
@@ -295,12 +296,12 @@ TEST_CASE("coverage of the 95% intervals over 500 synthetic studies", "[.coverag
             const auto& ci = line(study, name).ci;
             count(name, ci.low, ci.high);
         }
-        const ResultTable &table7 = table_named(tables, "table7"), &table10 = table_named(tables, "table10");
-        count("expert_over_layer", column(table7, "ci_low")[1], column(table7, "ci_high")[1]);
-        count("spec_over_layer", column(table7, "ci_low")[2], column(table7, "ci_high")[2]);
-        const ResultTable& table16 = table_named(tables, "table16");
-        count("clean_topk", column(table16, "ci_low")[0], column(table16, "ci_high")[0]);
-        count("spec_all", column(table10, "spec_all_ci_low")[0], column(table10, "spec_all_ci_high")[0]);
+        const ResultTable &ratios = table_named(tables, "ratios"), &ranks = table_named(tables, "ranks");
+        count("expert_over_layer", column(ratios, "ci_low")[1], column(ratios, "ci_high")[1]);
+        count("spec_over_layer", column(ratios, "ci_low")[2], column(ratios, "ci_high")[2]);
+        const ResultTable& coalitions = table_named(tables, "coalitions");
+        count("clean_topk", column(coalitions, "ci_low")[0], column(coalitions, "ci_high")[0]);
+        count("spec_all", column(ranks, "spec_all_ci_low")[0], column(ranks, "spec_all_ci_high")[0]);
     }
     for (const auto& [name, truth] : truths) {
         const double share = covered[name] / static_cast<double>(studies);

@@ -1,6 +1,8 @@
 // The tables of the main study, closed form: small runs in which every number can be worked out by hand.
 #include <fmt/format.h>
 
+#include <map>
+
 #include "result_tables.h"
 #include "study_run.h"
 
@@ -49,11 +51,23 @@ const Texts twelve{"B", "A", "A", "B", "C", "C", "A", "B", "D", "C", "C", "A"}; 
 
 }  // namespace
 
-TEST_CASE("table 2 states the configuration it ran under") {
+TEST_CASE("tables say where the paper prints their like: each of its sixteen tables once") {
+    std::multimap<std::string, std::string> places;
+    for (const auto& table : small().results().tables) {
+        if (const auto paper = attribute(table, "paper"); !paper.empty()) places.emplace(paper, table.name);
+    }
+    CHECK(places.size() == 17);
+    for (int n = 1; n <= 16; ++n) CHECK(places.count(fmt::format("arXiv 2606.03780, Table {}", n)) == 1);
+    CHECK(places.find("arXiv 2606.03780, Table 1")->second == "main_results");
+    CHECK(places.find("arXiv 2606.03780, Table 16")->second == "coalitions");
+    CHECK(places.find("arXiv 2606.03780, Appendix D")->second == "stability");
+}
+
+TEST_CASE("protocol states the configuration it ran under") {
     HandRun run = small();
     run.config.noise.seed = 23;
     run.config.scale_up.limit = 77;
-    const auto t = table_of(run, "table2");
+    const auto t = table_of(run, "protocol");
     const auto &items = column<std::string>(t, "item"), &settings = column<std::string>(t, "setting");
     const auto setting = [&](const std::string& item) {
         const auto found = std::ranges::find(items, item);
@@ -68,13 +82,13 @@ TEST_CASE("table 2 states the configuration it ran under") {
     CHECK_THAT(setting("Further noise"), Contains("scales: none"));
 }
 
-TEST_CASE("table 3 counts activity and zeros, and which zeros are structural") {
+TEST_CASE("activity counts active cases and zeros, and which zeros are structural") {
     HandRun run = small();
     for (std::size_t i = 0; i < run.rows.size(); ++i) {
         const bool of_case_6 = run.rows.case_index[i] == 6 && run.rows.layer[i] == 5;
         if (of_case_6 && run.rows.kind[i] == Kind::expert) run.rows.rescue[i] = 0;  // all alike: Spec is 0 too
     }
-    const auto t = table_of(run, "table3");
+    const auto t = table_of(run, "activity");
     CHECK(column<std::string>(t, "half") == Texts{"discovery", "validation"});
     CHECK(column<std::int64_t>(t, "cases") == Counts{4, 3});
     CHECK(column<std::int64_t>(t, "active") == Counts{3, 2});
@@ -83,17 +97,17 @@ TEST_CASE("table 3 counts activity and zeros, and which zeros are structural") {
     CHECK(column<std::int64_t>(t, "structural") == Counts{1, 1});
 }
 
-TEST_CASE("table 4 counts relations of both halves, ties in scan order") {
+TEST_CASE("relations counts the cases of both halves, ties in scan order") {
     HandRun run = related(twelve);
     run.add_case(Split::none, 99);  // of no half
     run.cases.back().fact.relation = twelve[1];
-    const auto t = table_of(run, "table4");
+    const auto t = table_of(run, "relations");
     CHECK(column<std::string>(t, "relation") == Texts{"A", "C", "B", "D"});
     CHECK(column<std::int64_t>(t, "n") == Counts{4, 4, 3, 1});
 }
 
-TEST_CASE("table 5 gives each relation of the validation cases its own means") {
-    const auto t = table_of(related(twelve), "table5");  // validation: A B C B C A
+TEST_CASE("relation_results gives each relation of the validation cases its own means") {
+    const auto t = table_of(related(twelve), "relation_results");  // validation: A B C B C A
     CHECK(column<std::string>(t, "relation") == Texts{"A", "B", "C"});
     CHECK(column<std::int64_t>(t, "n") == Counts{2, 2, 2});
     check_values(column(t, "expert_rescue"), {1, 1, 1});
@@ -102,12 +116,12 @@ TEST_CASE("table 5 gives each relation of the validation cases its own means") {
 
     Texts many;
     for (int i = 0; i < 40; ++i) many.push_back(fmt::format("R{}", i / 2 % 13));
-    const auto ten = table_of(related(many), "table5");
+    const auto ten = table_of(related(many), "relation_results");
     CHECK(column<std::string>(ten, "relation") == Texts{"R0", "R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9"});
 }
 
-TEST_CASE("table 6: the two best layers of validation") {
-    const auto t = table_of(small(), "table6");
+TEST_CASE("layer_gap: the two best layers of validation") {
+    const auto t = table_of(small(), "layer_gap");
     CHECK(column<std::int32_t>(t, "top_layer") == Indices{5});
     CHECK(column<std::int32_t>(t, "next_layer") == Indices{2});
     check_values(column(t, "top"), {1});
@@ -115,8 +129,8 @@ TEST_CASE("table 6: the two best layers of validation") {
     check_values(column(t, "gap"), {0.75});
 }
 
-TEST_CASE("table 7: ratios of means; identical columns have the ratio 1 in every resample") {
-    const auto t = table_of(small(), "table7");
+TEST_CASE("ratios are of means; identical columns have the ratio 1 in every resample") {
+    const auto t = table_of(small(), "ratios");
     CHECK(column<std::string>(t, "quantity") == Texts{"layer_rescue", "expert_over_layer", "spec_over_layer"});
     CHECK(column<std::int64_t>(t, "n") == Counts{3, 3, 3});
     check_values(column(t, "value"), {1, 1.4 / 3, 0.75 / 3});
@@ -126,7 +140,7 @@ TEST_CASE("table 7: ratios of means; identical columns have the ratio 1 in every
         same.add_case(c < 4 ? Split::discovery : Split::validation, c);
         same.layer(c, 0, 1 + 0.1 * c, {1, 2, 3}, {1 + 0.1 * c, 0, 0});
     }
-    const auto ones = table_of(same, "table7");
+    const auto ones = table_of(same, "ratios");
     for (const char* name : {"value", "ci_low", "ci_high"}) {
         CHECK(column(ones, name)[1] == 1);
         CHECK(column(ones, name)[2] == 1);
@@ -135,33 +149,33 @@ TEST_CASE("table 7: ratios of means; identical columns have the ratio 1 in every
     CHECK(column(ones, "ci_low")[0] < column(ones, "value")[0]);
 }
 
-TEST_CASE("table 7 has no ratio to a layer whose mean is 0") {
+TEST_CASE("ratios has no ratio to a layer whose mean is 0") {
     HandRun run = ranked({{1, 0, 0}, {2, 0, 0}});
     run.rows.rescue[run.rows.size() - 8] = 1;
     run.rows.rescue[run.rows.size() - 4] = -1;
-    const auto t = table_of(run, "table7");
+    const auto t = table_of(run, "ratios");
     CHECK(column<std::string>(t, "quantity") == Texts{"layer_rescue"});
     CHECK(column(t, "value")[0] == 0);
     CHECK_THAT(attribute(t, "note"), Contains("expert_over_layer") && Contains("mean is 0") && Contains("contains 0"));
 }
 
-TEST_CASE("table 8 lists the halves in the order of the split") {
+TEST_CASE("split_cases lists the halves in the order of the split") {
     HandRun run(3, 2, 3, 1);
     for (std::int32_t c = 0; c < 6; ++c) {
         run.layer(run.add_case(Split::none, 100 + c), 0, 1, {0, 1}, {1, 0});
         run.cases.back().status = c == 2 ? Status::noise_drop_too_small : Status::usable;
     }
     split_cases(run.config, run.cases);
-    const auto t = table_of(run, "table8");
+    const auto t = table_of(run, "split_cases");
     // random.Random(0).shuffle([100, 101, 103, 104, 105])
     CHECK(column<std::int64_t>(t, "case_id") == Counts{103, 101, 100, 105, 104});
     CHECK(column<std::string>(t, "split") == Texts{"discovery", "discovery", "discovery", "validation", "validation"});
     CHECK(column<std::int32_t>(t, "position") == Indices{0, 1, 2, 3, 4});
 }
 
-TEST_CASE("table 10: ranks share the better place, percentiles run from the worst to the best") {
+TEST_CASE("ranks: ranks share the better place, percentiles run from the worst to the best") {
     // ranks 1, 2, 3, and a tie for the first place
-    const auto t = table_of(ranked({{3, 1, 2}, {1, 0, 2}, {0, 1, 2}, {2, 2, 1}}), "table10");
+    const auto t = table_of(ranked({{3, 1, 2}, {1, 0, 2}, {0, 1, 2}, {2, 2, 1}}), "ranks");
     CHECK(column<std::int64_t>(t, "ranked") == Counts{4});
     CHECK(column<std::int64_t>(t, "top1") == Counts{2});
     CHECK(column<std::int64_t>(t, "top2") == Counts{3});
@@ -170,23 +184,23 @@ TEST_CASE("table 10: ranks share the better place, percentiles run from the wors
     check_values(column(t, "spec_all_mean"), {(1.5 + 0 - 1.5 + 0.5) / 4});
     CHECK(column<std::int64_t>(t, "spec_all_n") == Counts{4});
 
-    const auto inactive = table_of(small(), "table10");
+    const auto inactive = table_of(small(), "ranks");
     CHECK(column<std::int64_t>(inactive, "ranked") == Counts{2});  // not where the expert is inactive
     check_values(column(inactive, "spec_all_mean"), {(0.7 + 0.2) / 2});
 }
 
-TEST_CASE("table 16: coalitions beside the block and the expert") {
+TEST_CASE("coalitions stand beside the block and the expert") {
     HandRun run = small();
     for (std::int32_t c = 5; c < 8; ++c) {
         run.row(c, 5, Kind::coalition_clean, 0.1 * c);
         run.row(c, 5, Kind::coalition_union, 0.2 * c);
     }
-    auto t = table_of(run, "table16");
+    auto t = table_of(run, "coalitions");
     CHECK(column<std::string>(t, "quantity") == Texts{"clean_topk", "routing_union", "block", "expert"});
     CHECK(column<std::int64_t>(t, "n") == Counts{3, 3, 3, 3});
     check_values(column(t, "mean"), {0.6, 1.2, 1, 1.4 / 3});
 
-    t = table_of(small(), "table16");
+    t = table_of(small(), "coalitions");
     CHECK(column<std::string>(t, "quantity") == Texts{"block", "expert"});
     CHECK_THAT(attribute(t, "note"), Contains("clean top-k") && Contains("routing-union"));
 }

@@ -19,9 +19,9 @@
 #include <string>
 #include <vector>
 
-#include "moesweep/tracing/cases.h"
 #include "moesweep/stats/stats.h"
 #include "moesweep/store/result_table.h"
+#include "moesweep/tracing/cases.h"
 #include "moesweep/tracing/keys.h"
 #include "moesweep/tracing/sweep_view.h"
 
@@ -71,14 +71,14 @@ struct Study {
 
     TestedCases validation;  ///< the validation cases at the selected layer and expert; empty without a layer
 
-    /// Table 1 and the lines beside it: name, Summary over validation cases.
+    /// The paper's Table 1 and the lines beside it: name, Summary over validation cases.
     struct Line {
         std::string name;  ///< layer_rescue, expert_rescue, spec, expert_rescue_active, spec_active, control_mean,
                            ///< coalition_clean, coalition_union; the last two where their rows exist
         std::string meaning;
         Summary summary;
     };
-    std::vector<Line> table1;
+    std::vector<Line> main_results;
 
     std::int32_t discovery_cases = 0, validation_cases = 0;
     Selection selected;                         ///< where a part is -1, `note` says why
@@ -86,8 +86,8 @@ struct Study {
     std::string note;                           ///< what could not be done, in words; empty if everything could
 };
 
-/// A study and its tables of /results, in the order of src/study/results.cpp. A table that cannot be made has no line and
-/// says why in its attribute "note".
+/// A study and its tables of /results, in the order of src/tracing/results/results.cpp. A table that cannot be made has
+/// no line and says why in its attribute "note".
 struct StudyResults {
     Study study;
     std::vector<ResultTable> tables;

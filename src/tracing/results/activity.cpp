@@ -22,8 +22,8 @@ Activity activity(const std::string& half, const TestedCases& tested) {
 
 }  // namespace
 
-ResultTable table3(const Run& run, const Study& study) {
-    ResultTable table{"table3", "Where the selected expert is active, and what is exactly 0", {}, {}};
+ResultTable activity_table(const Run& run, const Study& study) {
+    ResultTable table{"activity", "Where the selected expert is active, and what is exactly 0", {}, {}};
     std::vector<Activity> lines;
     if (!note_no_expert(table, study)) {
         lines.push_back(activity("discovery", test_cases(run, run.sweep, study.selected, run.halves.discovery)));

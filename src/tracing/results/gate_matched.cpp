@@ -77,9 +77,9 @@ std::optional<std::int32_t> gate_matched_control(std::span<const std::int32_t> e
     return nearest ? std::optional(std::get<1>(*nearest)) : std::nullopt;
 }
 
-ResultTable table9(const Run& run, const Study& study) {
+ResultTable gate_matched_table(const Run& run, const Study& study) {
     ResultTable table{
-        "table9",
+        "gate_matched",
         "The selected expert against its gate-matched control, the other clean-active expert with the "
         "nearest routing weight: raw, and with both patches scaled to the smaller of their norms (eq. 8-10); "
         "validation cases in which the clean run routes to both",
@@ -111,8 +111,8 @@ ResultTable table9(const Run& run, const Study& study) {
     return table;
 }
 
-ResultTable table11(const Run& run, const Study& study) {
-    ResultTable table{"table11",
+ResultTable two_experts_table(const Run& run, const Study& study) {
+    ResultTable table{"two_experts",
                       "Two experts per token: the selected expert against the other active one, raw and with both "
                       "patches scaled to the smaller of their norms; validation cases where the selected one is active",
                       {},
@@ -122,7 +122,7 @@ ResultTable table11(const Run& run, const Study& study) {
         if (!values.empty()) lines.push_back({quantity, summarize(values, run.stats)});
     };
     if (const auto k = run.sweep.k(); k != 2) {
-        add_note(table, fmt::format("The model routes a token to {} experts, not to 2: see table9.", k));
+        add_note(table, fmt::format("The model routes a token to {} experts, not to 2: see /results/gate_matched.", k));
     } else if (!note_no_expert(table, study)) {
         const Contrasts contrasts = contrast(run, study.selected);
         note_missing(table, run, contrasts);

@@ -16,9 +16,9 @@ ResultTable layers_table(const Run&, const Study& study) {
     return table;
 }
 
-ResultTable table6(const Run&, const Study& study) {
+ResultTable layer_gap_table(const Run&, const Study& study) {
     ResultTable table{
-        "table6", "How far the best layer stands above the next: mean block rescue over validation", {}, {}};
+        "layer_gap", "How far the best layer stands above the next: mean block rescue over validation", {}, {}};
     const auto& layers = study.layers;
     const auto mean_of = [&](std::size_t line) { return layers.validation[line].mean; };
     std::vector<std::size_t> order;

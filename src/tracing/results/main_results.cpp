@@ -22,23 +22,23 @@ ResultTable validation_table(const Run& run, const Study& study) {
     return table;
 }
 
-ResultTable table1(const Run&, const Study& study) {
+ResultTable main_results_table(const Run&, const Study& study) {
     std::vector<std::string> names, meanings;
     std::vector<Summary> summaries;
-    for (const auto& line : study.table1) {
+    for (const auto& line : study.main_results) {
         names.push_back(line.name);
         meanings.push_back(line.meaning);
         summaries.push_back(line.summary);
     }
-    ResultTable table{"table1", "Main results on the validation cases", {}, {}};
+    ResultTable table{"main_results", "Main results on the validation cases", {}, {}};
     table.columns.push_back({"name", "", "quantity", std::move(names)});
     table.columns.push_back({"meaning", "", "what it is", std::move(meanings)});
     add_summaries(table, "", summaries);
     return table;
 }
 
-ResultTable table16(const Run& run, const Study& study) {
-    ResultTable table{"table16",
+ResultTable coalitions_table(const Run& run, const Study& study) {
+    ResultTable table{"coalitions",
                       "Coalitions of the selected layer's experts beside its block and its selected expert; validation "
                       "cases (eq. 14-15)",
                       {},

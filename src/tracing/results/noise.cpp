@@ -41,7 +41,7 @@ double mean_drop(const SweepView& sweep, const CaseList& cases) {
     return mean(values);
 }
 
-/// The lines of Table 13, a column each.
+/// The lines of noise_scales, a column each.
 struct ScaleLines {
     std::vector<double> scale, drop;
     std::vector<std::string> selection;
@@ -90,8 +90,8 @@ struct DrawMeans {
 
 }  // namespace
 
-ResultTable table13(const Run& run, const Study& study) {
-    ResultTable table{"table13",
+ResultTable noise_scales_table(const Run& run, const Study& study) {
+    ResultTable table{"noise_scales",
                       "Noise scales: the selected expert, with the selection fixed and selected anew on each scale's "
                       "discovery rows; validation cases",
                       {},

@@ -31,8 +31,8 @@ struct Ranks {
 
 }  // namespace
 
-ResultTable table10(const Run& run, const Study& study) {
-    ResultTable table{"table10",
+ResultTable ranks_table(const Run& run, const Study& study) {
+    ResultTable table{"ranks",
                       "Rank of the selected expert's rescue among all clean-active experts of its layer, and its Spec "
                       "against the mean of all others (eq. 11-13); validation cases where it and another are active",
                       {},

@@ -29,8 +29,8 @@ Ratio ratio(const Run& run, const char* quantity, const std::vector<double>& num
 
 }  // namespace
 
-ResultTable table7(const Run& run, const Study& study) {
-    ResultTable table{"table7",
+ResultTable ratios_table(const Run& run, const Study& study) {
+    ResultTable table{"ratios",
                       "The selected expert's rescue and Spec in relation to its layer's: ratios of validation means, "
                       "numerator and denominator resampled together",
                       {},

@@ -97,9 +97,9 @@ void note_folds(ResultTable& table, const Run& run, const std::vector<Fold>& fol
 
 }  // namespace
 
-ResultTable table4(const Run& run, const Study&) {
+ResultTable relations_table(const Run& run, const Study&) {
     const auto relations = relations_of(run, run.halves.both());
-    ResultTable table{"table4",
+    ResultTable table{"relations",
                       "Relations of the cases of both halves",
                       {{"relation", "", "the record's relation", values_of(relations, &Relation::name)},
                        {"n", "", "cases", values_of(relations, &Relation::n)}},
@@ -108,10 +108,10 @@ ResultTable table4(const Run& run, const Study&) {
     return table;
 }
 
-ResultTable table5(const Run& run, const Study& study) {
+ResultTable relation_results_table(const Run& run, const Study& study) {
     constexpr std::size_t longest = 10;
     ResultTable table{
-        "table5",
+        "relation_results",
         "The ten most frequent relations of the validation cases that have a Spec, at the selected expert",
         {},
         {}};

@@ -37,9 +37,9 @@ std::int32_t active_cases(const Run& run, Selection selected, const CaseList& ca
 
 }  // namespace
 
-ResultTable table14(const Run& run, const Study&) {
+ResultTable relaxed_table(const Run& run, const Study&) {
     ResultTable table{
-        "table14", "The relaxed study: its own selection on its discovery half, tested on its validation half", {}, {}};
+        "relaxed", "The relaxed study: its own selection on its discovery half, tested on its validation half", {}, {}};
     std::vector<Quantity> lines;
     const Halves relaxed = halves_of(run.data.cases, &Case::relaxed_split);
     if (!note_no_validation(table, run, relaxed)) {
@@ -66,8 +66,8 @@ ResultTable table14(const Run& run, const Study&) {
     return table;
 }
 
-ResultTable table15(const Run& run, const Study& study) {
-    ResultTable table{"table15",
+ResultTable relaxed_transfer_table(const Run& run, const Study& study) {
+    ResultTable table{"relaxed_transfer",
                       "The strict study's layer and expert on the relaxed validation half: all of it, and without the "
                       "cases of the strict study",
                       {},

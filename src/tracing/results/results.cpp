@@ -4,18 +4,52 @@
 
 namespace moesweep {
 
+namespace {
+
+/// A table, and the place in arXiv 2606.03780 that prints its like, where there is one.
+struct Entry {
+    ResultTable (*make)(const Run&, const Study&);
+    const char* paper = nullptr;
+};
+
+constexpr Entry entries[] = {
+    {summary_table},
+    {layers_table},
+    {candidates_table},
+    {heatmap_table},
+    {validation_table},
+    {main_results_table, "Table 1"},
+    {protocol_table, "Table 2"},
+    {activity_table, "Table 3"},
+    {relations_table, "Table 4"},
+    {relation_results_table, "Table 5"},
+    {layer_gap_table, "Table 6"},
+    {ratios_table, "Table 7"},
+    {split_cases_table, "Table 8"},
+    {gate_matched_table, "Table 9"},
+    {ranks_table, "Table 10"},
+    {two_experts_table, "Table 11"},
+    {stability_table, "Appendix D"},
+    {relation_folds_table, "Table 12"},
+    {noise_scales_table, "Table 13"},
+    {draws_table},
+    {relaxed_table, "Table 14"},
+    {relaxed_transfer_table, "Table 15"},
+    {coalitions_table, "Table 16"},
+    {layer_best_table},
+    {joint_table},
+    {shapley_table},
+};
+
+}  // namespace
+
 std::vector<ResultTable> result_tables(const Run& run, const Study& study) {
-    using Maker = ResultTable (*)(const Run&, const Study&);
-    static constexpr Maker makers[] = {
-        // clang-format off
-        summary_table, layers_table, candidates_table, heatmap_table, validation_table,
-        table1, table2, table3, table4, table5, table6, table7, table8, table9, table10, table11,
-        table12, relation_folds_table, table13, draws_table, table14, table15, table16,
-        layer_best_table, joint_table, shapley_table,
-        // clang-format on
-    };
     std::vector<ResultTable> tables;
-    for (const Maker make : makers) tables.push_back(make(run, study));
+    for (const Entry& entry : entries) {
+        tables.push_back(entry.make(run, study));
+        if (entry.paper)
+            tables.back().attributes.emplace_back("paper", fmt::format("arXiv 2606.03780, {}", entry.paper));
+    }
     return tables;
 }
 

@@ -1,6 +1,7 @@
 // The tables of /results: one function each, in a file named after what it holds. Private to this room.
-// A new table is one function, declared here, and one line in results.cpp. A table that cannot be made keeps its columns,
-// has no line, and says why by add_note.
+// A table is named by what it shows; its attribute "paper" says where a paper prints its like. A new table is one
+// function, declared here, and one line in results.cpp. A table that cannot be made keeps its columns, has no line, and
+// says why by add_note.
 #pragma once
 #include <functional>
 #include <string>
@@ -17,10 +18,10 @@ std::vector<ResultTable> result_tables(const Run& run, const Study& study);
 
 // rules.cpp
 ResultTable summary_table(const Run& run, const Study& study);
-ResultTable table2(const Run& run, const Study& study);
+ResultTable protocol_table(const Run& run, const Study& study);
 // layers.cpp
 ResultTable layers_table(const Run& run, const Study& study);
-ResultTable table6(const Run& run, const Study& study);
+ResultTable layer_gap_table(const Run& run, const Study& study);
 // experts.cpp
 ResultTable candidates_table(const Run& run, const Study& study);
 ResultTable heatmap_table(const Run& run, const Study& study);
@@ -29,30 +30,30 @@ ResultTable layer_best_table(const Run& run, const Study& study);
 ResultTable joint_table(const Run& run, const Study& study);
 // main_results.cpp
 ResultTable validation_table(const Run& run, const Study& study);
-ResultTable table1(const Run& run, const Study& study);
-ResultTable table16(const Run& run, const Study& study);
+ResultTable main_results_table(const Run& run, const Study& study);
+ResultTable coalitions_table(const Run& run, const Study& study);
 // activity.cpp
-ResultTable table3(const Run& run, const Study& study);
+ResultTable activity_table(const Run& run, const Study& study);
 // relations.cpp
-ResultTable table4(const Run& run, const Study& study);
-ResultTable table5(const Run& run, const Study& study);
+ResultTable relations_table(const Run& run, const Study& study);
+ResultTable relation_results_table(const Run& run, const Study& study);
 ResultTable relation_folds_table(const Run& run, const Study& study);
 // ratios.cpp
-ResultTable table7(const Run& run, const Study& study);
+ResultTable ratios_table(const Run& run, const Study& study);
 // splits.cpp
-ResultTable table8(const Run& run, const Study& study);
-ResultTable table12(const Run& run, const Study& study);
+ResultTable split_cases_table(const Run& run, const Study& study);
+ResultTable stability_table(const Run& run, const Study& study);
 // ranks.cpp
-ResultTable table10(const Run& run, const Study& study);
+ResultTable ranks_table(const Run& run, const Study& study);
 // gate_matched.cpp
-ResultTable table9(const Run& run, const Study& study);
-ResultTable table11(const Run& run, const Study& study);
+ResultTable gate_matched_table(const Run& run, const Study& study);
+ResultTable two_experts_table(const Run& run, const Study& study);
 // noise.cpp
-ResultTable table13(const Run& run, const Study& study);
+ResultTable noise_scales_table(const Run& run, const Study& study);
 ResultTable draws_table(const Run& run, const Study& study);
 // relaxed.cpp
-ResultTable table14(const Run& run, const Study& study);
-ResultTable table15(const Run& run, const Study& study);
+ResultTable relaxed_table(const Run& run, const Study& study);
+ResultTable relaxed_transfer_table(const Run& run, const Study& study);
 // shapley.cpp
 ResultTable shapley_table(const Run& run, const Study& study);
 

@@ -5,7 +5,7 @@
 namespace moesweep {
 namespace {
 
-/// A rule of the study: an attribute of the summary, and a line of Table 2.
+/// A rule of the study: an attribute of summary, and a line of protocol.
 struct Rule {
     const char *attribute, *item;
     std::string text;
@@ -90,7 +90,7 @@ ResultTable summary_table(const Run& run, const Study& study) {
     return table;
 }
 
-ResultTable table2(const Run& run, const Study& study) {
+ResultTable protocol_table(const Run& run, const Study& study) {
     std::vector<std::string> items, settings;
     for (auto& [item, setting] : protocol(run.config, study)) {
         items.push_back(std::move(item));
@@ -100,7 +100,7 @@ ResultTable table2(const Run& run, const Study& study) {
         items.push_back(rule.item);
         settings.push_back(std::move(rule.text));
     }
-    return {"table2",
+    return {"protocol",
             "The protocol and the rules of this run",
             {{"item", "", "what is settled", std::move(items)}, {"setting", "", "how", std::move(settings)}},
             {}};

@@ -56,7 +56,7 @@ void add_agreement(ResultTable& table, const std::vector<Repetition>& all, std::
 
 }  // namespace
 
-ResultTable table8(const Run& run, const Study&) {
+ResultTable split_cases_table(const Run& run, const Study&) {
     struct Line {
         std::int64_t case_id;
         std::string split;
@@ -68,7 +68,7 @@ ResultTable table8(const Run& run, const Study&) {
         lines.push_back(
             {item.fact.case_id, split_names[static_cast<int>(item.split)], static_cast<std::int32_t>(lines.size())});
     }
-    ResultTable table{"table8",
+    ResultTable table{"split_cases",
                       "The cases in the order of the split",
                       {{"case_id", "", "the record's id", values_of(lines, &Line::case_id)},
                        {"split", "", "half of the study", values_of(lines, &Line::split)},
@@ -78,9 +78,9 @@ ResultTable table8(const Run& run, const Study&) {
     return table;
 }
 
-ResultTable table12(const Run& run, const Study& study) {
+ResultTable stability_table(const Run& run, const Study& study) {
     ResultTable table{
-        "table12",
+        "stability",
         "The selection under other splits of the same cases and other thresholds of recurrence; rescue and "
         "Spec of the expert at the study's layer, over the cases of that split's validation half",
         {},
@@ -97,15 +97,15 @@ ResultTable table12(const Run& run, const Study& study) {
         }
         add_agreement(table, lines, study.selected.expert);
     }
-    table.columns = {
-        {"seed", "", "of the split, as cases.seed", values_of(lines, &Repetition::seed)},
-        {"threshold", "", "discovery cases in which a candidate must be active", values_of(lines, &Repetition::threshold)},
-        {"layer", "", "layer selected on this split",
-         values_of(lines, [](const Repetition& s) { return s.chosen.layer; })},
-        {"expert", "", "expert selected there; -1: none",
-         values_of(lines, [](const Repetition& s) { return s.chosen.expert; })},
-        {"expert_at_main_layer", "", "expert selected at the study's layer; -1: none",
-         values_of(lines, &Repetition::at_main_layer)}};
+    table.columns = {{"seed", "", "of the split, as cases.seed", values_of(lines, &Repetition::seed)},
+                     {"threshold", "", "discovery cases in which a candidate must be active",
+                      values_of(lines, &Repetition::threshold)},
+                     {"layer", "", "layer selected on this split",
+                      values_of(lines, [](const Repetition& s) { return s.chosen.layer; })},
+                     {"expert", "", "expert selected there; -1: none",
+                      values_of(lines, [](const Repetition& s) { return s.chosen.expert; })},
+                     {"expert_at_main_layer", "", "expert selected at the study's layer; -1: none",
+                      values_of(lines, &Repetition::at_main_layer)}};
     add_summaries(table, "rescue", values_of(lines, &Repetition::rescue));
     add_summaries(table, "spec", values_of(lines, &Repetition::spec));
     return table;

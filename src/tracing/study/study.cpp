@@ -67,7 +67,7 @@ Study study_of(const Run& run) {
     study.selected_by_active_mean = best_recurrent(study.candidates, study.candidates.discovery_rescue_active);
     study.validation = test_cases(run, run.sweep, study.selected, run.halves.validation);
     note_controls(run.config, study);
-    study.table1 = summarize_validation(run, study);
+    study.main_results = summarize_validation(run, study);
     return study;
 }
 
