@@ -2,9 +2,9 @@
 
 import sys
 
-from load import load
+import moesweep
 
-run = load(sys.argv[1] if len(sys.argv) > 1 else "runs/paper-demo")
+run = moesweep.load(sys.argv[1] if len(sys.argv) > 1 else "runs/paper-demo")
 study = run.cases[run.cases.split != "none"]
 rows = run.rows[run.rows.case.isin(study.index)]
 
@@ -29,4 +29,4 @@ means = noises.groupby(["noise_scale", "draw"]).rescue.agg(["count", "mean"])
 print(means if len(means) else "No further noise was swept.", "\n")
 
 # The tables of the study are there as well, by name.
-print(run.results["table1"][["name", "n", "mean", "ci_low", "ci_high"]])
+print(run.results["main_results"][["name", "n", "mean", "ci_low", "ci_high"]])

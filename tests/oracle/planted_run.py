@@ -10,7 +10,7 @@ import planted
 import program
 
 sys.path.insert(0, str(program.ROOT / "analysis"))
-from load import load  # noqa: E402
+import moesweep  # noqa: E402
 
 FACTS = 120
 LIMIT, DISCOVERY, RECURRENCE = 96, 48, 24
@@ -41,7 +41,7 @@ class PlantedRun:
         return self.run.results[name]
 
     def note(self, name):
-        return self.run.attributes[name].get("note", "")
+        return self.table(name).attrs.get("note", "")
 
 
 def members(noised, limit, clean_margin, noise_drop):
@@ -79,7 +79,7 @@ def make_run(folder, k):
     noised = truth.closed_form()
     strict, relaxed = members(noised, LIMIT, 1, 0.5), members(noised, RELAXED, 0.5, 0.25)
     assert len(strict) == LIMIT and len(relaxed) == RELAXED and set(relaxed) != set(strict)
-    return PlantedRun(load(folder / "run"), truth, noised, halves(strict, DISCOVERY), halves(relaxed, RELAXED // 2))
+    return PlantedRun(moesweep.load(folder / "run"), truth, noised, halves(strict, DISCOVERY), halves(relaxed, RELAXED // 2))
 
 
 made = {}

@@ -112,7 +112,7 @@ class Study:
         return lines({"layer": layer} | summary(self.blocks(self.discovery, layer), "discovery")
                      | summary(self.blocks(self.validation, layer), "validation") for layer in self.sweep.layers)
 
-    def table1(self):
+    def main_results(self):
         routed = self.active(self.validation, self.layer, self.expert)
         named = self.headline(self.validation, self.layer, self.expert)
         named |= {"expert_rescue_active": self.rescues(routed, self.layer, self.expert),
@@ -121,10 +121,10 @@ class Study:
         named |= {kind: self.together(kind) for kind in ("coalition_clean", "coalition_union")}
         return lines({"name": name} | summary(values) for name, values in named.items())
 
-    def table3(self):
-        return lines([self.activity("discovery", self.discovery), self.activity("validation", self.validation)])
+    def activity(self):
+        return lines([self.activity_of("discovery", self.discovery), self.activity_of("validation", self.validation)])
 
-    def activity(self, half, cases):
+    def activity_of(self, half, cases):
         rescues, specs = self.rescues(cases, self.layer, self.expert), self.specs(cases, self.layer, self.expert)
         active = len(self.active(cases, self.layer, self.expert))
         return {"half": half, "cases": len(cases), "active": active, "zero_rescue": rescues.count(0.0),
@@ -134,11 +134,11 @@ class Study:
         counts = Counter(self.cases.relation[case] for case in self.all)  # in scan order
         return [relation for relation, _ in counts.most_common()]  # stable: ties as they first appear
 
-    def table4(self):
+    def relations(self):
         return lines({"relation": relation, "n": sum(self.cases.relation[case] == relation for case in self.all)}
                      for relation in self.by_relation())
 
-    def table5(self):
+    def relation_results(self):
         counts = Counter(self.cases.relation[case] for case in self.validation)
         found = []
         for relation, n in counts.most_common(10):
@@ -148,18 +148,18 @@ class Study:
                           "spec": mean(specs), "positive_fraction": mean([spec > 0 for spec in specs])})
         return lines(found)
 
-    def table6(self):
+    def layer_gap(self):
         means = {layer: mean(self.blocks(self.validation, layer)) for layer in self.sweep.layers}
         top, following = sorted(means, key=lambda layer: (-means[layer], layer))[:2]
         return lines([{"top_layer": top, "top": means[top], "next_layer": following, "next": means[following],
                        "gap": means[top] - means[following]}])
 
-    def table7(self):
+    def ratios(self):
         block, rescue, spec = (mean(values) for values in self.headline(self.validation, self.layer, self.expert).values())
         return lines({"quantity": name, "value": value} for name, value in
                      (("layer_rescue", block), ("expert_over_layer", rescue / block), ("spec_over_layer", spec / block)))
 
-    def table8(self):
+    def split_cases(self):
         order = self.split_order(self.setting("cases.seed"))
         return lines({"case_id": int(self.cases.case_id[case]), "split": self.cases.split[case], "position": i}
                      for i, case in enumerate(order))
@@ -186,11 +186,11 @@ class Study:
             yield version, {"selected": [a for a, _ in values], "matched_control": [b for _, b in values],
                             "spec": [a - b for a, b in values]}
 
-    def table9(self):
+    def gate_matched(self):
         return lines({"quantity": quantity, "version": version} | summary(values)
                      for version, named in self.contrasts() for quantity, values in named.items())
 
-    def table10(self):
+    def ranks(self):
         ranks, percentiles, against = [], [], []
         for case in self.active(self.validation, self.layer, self.expert):
             experts = self.sweep.routed[case, self.layer][0]
@@ -203,7 +203,7 @@ class Study:
         return lines([{"ranked": len(ranks), "top1": sum(r <= 1 for r in ranks), "top2": sum(r <= 2 for r in ranks),
                        "mean_rank": mean(ranks), "mean_percentile": mean(percentiles)} | summary(against, "spec_all")])
 
-    def table11(self):
+    def two_experts(self):
         if self.run.number("num_experts_per_tok") != 2:
             return lines([])
         of = dict(self.contrasts())
@@ -211,7 +211,7 @@ class Study:
                      (("raw_spec", "raw", "spec"), ("selected_equal_norm", "equal_norm", "selected"),
                       ("other_equal_norm", "equal_norm", "matched_control"), ("equal_norm_spec", "equal_norm", "spec")))
 
-    def table12(self):
+    def stability(self):
         seeds, thresholds = ([int(x) for x in self.config.get("stability", key).split(",")]
                              for key in ("split_seeds", "thresholds"))
         found = []
@@ -254,7 +254,7 @@ class Study:
             yield float(scale), int(draw), Sweep(*(table[(table.noise_scale == scale) & (table.draw == draw)]
                                                    for table in (frames.base, frames.routing, frames.rows)))
 
-    def table13(self):
+    def noise_scales(self):
         found = []
         for scale, _, sweep in sorted((noise for noise in self.noises() if noise[1] == 0), key=lambda noise: noise[0]):
             layer = self.best_layer(sweep, self.discovery)
@@ -273,24 +273,24 @@ class Study:
                       "spec": mean(self.specs(self.validation, self.layer, self.expert, sweep))}
                      for scale, draw, sweep in self.noises() if scale == own)
 
-    def relaxed(self, name):
+    def relaxed_half(self, name):
         return self.cases.index[self.cases.relaxed_split == name].tolist()
 
-    def table14(self):
-        discovery, validation = self.relaxed("discovery"), self.relaxed("validation")
+    def relaxed(self):
+        discovery, validation = self.relaxed_half("discovery"), self.relaxed_half("validation")
         if not validation:
             return lines([])
         layer = self.best_layer(self.sweep, discovery)
         expert = self.best_expert(self.sweep, layer, discovery, self.setting("scale_up.recurrence"))
         return lines({"quantity": name} | summary(values) for name, values in self.headline(validation, layer, expert).items())
 
-    def table15(self):
-        every = self.relaxed("validation")
+    def relaxed_transfer(self):
+        every = self.relaxed_half("validation")
         subsets = {"all": every, "new": [case for case in every if self.cases.split[case] == "none"]}
         return lines({"subset": subset, "quantity": name} | summary(values) for subset, cases in subsets.items() if cases
                      for name, values in self.headline(cases, self.layer, self.expert).items())
 
-    def table16(self):
+    def coalitions(self):
         named = {"clean_topk": self.together("coalition_clean"), "routing_union": self.together("coalition_union"),
                  "block": self.blocks(self.validation, self.layer),
                  "expert": self.rescues(self.validation, self.layer, self.expert)}
@@ -335,8 +335,9 @@ def gain(game, player, players):
                for s in range(2 ** players) if not s >> player & 1)
 
 
-TABLES = ("layers", "table1", "table3", "table4", "table5", "table6", "table7", "table8", "table9", "table10", "table11", "table12",
-          "relation_folds", "table13", "draws", "table14", "table15", "table16", "layer_best", "joint", "shapley")
+TABLES = ("layers", "main_results", "activity", "relations", "relation_results", "layer_gap", "ratios", "split_cases",
+          "gate_matched", "ranks", "two_experts", "stability", "relation_folds", "noise_scales", "draws", "relaxed",
+          "relaxed_transfer", "coalitions", "layer_best", "joint", "shapley")
 
 
 def lines(records):

@@ -41,11 +41,19 @@ STATUS = ["usable", "true_not_single_token", "foil_not_single_token", "same_toke
 SPLIT = ["none", "discovery", "validation"]
 KIND = ["block", "expert", "coalition_clean", "coalition_union", "subset", "equal_norm"]
 RUN = ["clean", "noised"]
-NOTHING = {"table11": "The model routes a token to more than two experts.", "table14": "No relaxed study was asked for.",
-           "table15": "No relaxed study was asked for.", "draws": "One draw of the noise.",
-           "shapley": "No subsets were asked for.", "table13": "No other scale was swept."}
+NOTHING = {"two_experts": "The model routes a token to more than two experts.", "relaxed": "No relaxed study was asked for.",
+           "relaxed_transfer": "No relaxed study was asked for.", "draws": "One draw of the noise.",
+           "shapley": "No subsets were asked for.", "noise_scales": "No other scale was swept."}
+PAPER_PLACES = {
+    "main_results": "Table 1", "protocol": "Table 2", "activity": "Table 3", "relations": "Table 4",
+    "relation_results": "Table 5", "layer_gap": "Table 6", "ratios": "Table 7", "split_cases": "Table 8",
+    "gate_matched": "Table 9", "ranks": "Table 10", "two_experts": "Table 11", "stability": "Appendix D",
+    "relation_folds": "Table 12", "noise_scales": "Table 13", "relaxed": "Table 14", "relaxed_transfer": "Table 15",
+    "coalitions": "Table 16",
+}
 SUMMARY = ["n", "mean", "ci_low", "ci_high", "p", "positive_fraction"]
-EMPTY = {"table11": ["quantity", *SUMMARY], "table14": ["quantity", *SUMMARY], "table15": ["subset", "quantity", *SUMMARY],
+EMPTY = {"two_experts": ["quantity", *SUMMARY], "relaxed": ["quantity", *SUMMARY],
+         "relaxed_transfer": ["subset", "quantity", *SUMMARY],
          "joint": ["layer", "expert", "discovery_active", "discovery_rescue", "validation_rescue"],
          "shapley": ["layer", "expert", "n", "mean", "ci_low", "ci_high", "share"]}  # the columns of tables without a line
 
@@ -211,26 +219,28 @@ class Synthetic:
         self.write_plain_tables(results, study, selected)
         for name in study_reference.TABLES:
             table = pd.DataFrame(getattr(study, name)())
-            if name == "table7":
+            if name == "ratios":
                 table = table.assign(ci_low=table.value - 0.1, ci_high=table.value + 0.1)
-            if not selected and name not in ("layers", "table1", "table4", "table6"):
+            if not selected and name not in ("layers", "main_results", "relations", "layer_gap"):
                 table = table[:0]
-            if name == "table1":
+            if name == "main_results":
                 table.insert(1, "meaning", [f"what {line} is" for line in table["name"]])
                 if not selected:  # nothing but the block has a mean
                     table.loc[1:, "n"], table.loc[1:, "mean":] = 0, np.nan
-            if not self.whole and name in ("table13", "draws"):
+            if not self.whole and name in ("noise_scales", "draws"):
                 table = table[:2]
             group = frame(results, name, table if len(table.columns) else pd.DataFrame(columns=EMPTY[name]))
             if len(table) == 0 or not self.whole and name in NOTHING:
                 attributes(group, {"note": NOTHING.get(name, "No expert is selected.")})
-            if name == "table14" and len(table):
+            if name == "relaxed" and len(table):
                 attributes(group, {"discovery_active": 20, "discovery_cases": 32, "layer": study.layer, "expert": expert})
             if name == "draws" and len(table) > 1:
                 attributes(group, {f"{quantity}_{of}": table[quantity].std() / (1 if of == "sd" else len(table) ** 0.5)
                                    for quantity in ("layer_rescue", "expert_rescue", "spec") for of in ("sd", "se")})
             if name == "shapley":
                 attributes(group, {"largest_residual": 4e-16})
+        for name, place in PAPER_PLACES.items():
+            attributes(results[name], {"paper": f"arXiv 2606.03780, {place}"})
 
     def write_plain_tables(self, results, study, selected):
         """Those that the reference does not have: per expert and per case."""
@@ -257,7 +267,7 @@ class Synthetic:
             "block_rescue": study.blocks(cases, layer), "expert_rescue": alone,
             "controls": [len(study.controls(case, layer, expert)) for case in cases], "control_mean": alone - spec,
             "spec": spec}))
-        frame(results, "table2", pd.DataFrame({"item": ["Record order", "Cases"], "setting": ["shuffled with seed 0",
+        frame(results, "protocol", pd.DataFrame({"item": ["Record order", "Cases"], "setting": ["shuffled with seed 0",
                                                                                            f"{len(study.all)} cases"]}))
 
 

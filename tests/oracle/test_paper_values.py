@@ -12,13 +12,19 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "analysis"), str(pathlib.Path(__file__).parent)]
 
-from report import make_report  # noqa: E402
+from moesweep.report import make_report  # noqa: E402
 from synthetic_run import Synthetic  # noqa: E402
 from test_report import cells, section  # noqa: E402
 
 SHARED = pathlib.Path(os.environ.get("MOESWEEP_SHARED", ROOT.parent / "shared")) / "paper"
-OURS = json.loads((ROOT / "analysis" / "paper_values.json").read_text())
-NAMES = {"table12_relation_held_out": "relation_folds", "selection_stability": "table12"}  # elsewhere: table1_... is table1
+OURS = json.loads((ROOT / "analysis" / "moesweep" / "tracing" / "paper_values.json").read_text())
+NAMES = {
+    "table1_main_validation": "main_results", "table3_activity": "activity", "table4_relations": "relations",
+    "table5_relation_wise": "relation_results", "table6_sharpness": "layer_gap", "table7_ratios": "ratios",
+    "table9_gate_matched": "gate_matched", "table10_all_active_rank": "ranks", "table11_active_pair": "two_experts",
+    "selection_stability": "stability", "table12_relation_held_out": "relation_folds", "table13_noise_scale": "noise_scales",
+    "table14_relaxed": "relaxed", "table15_relaxed_overlap": "relaxed_transfer", "table16_coalitions": "coalitions",
+}
 
 
 def paper(name):
@@ -50,18 +56,18 @@ def test_every_number_of_the_papers_tables_is_there(model, key):
         if isinstance(table, dict) and key in table and name not in ("models", "protocol"):
             lines = {k: v for k, v in table[key].items() if k not in ("split_seeds", "thresholds")} \
                 if isinstance(table[key], dict) else table[key]
-            known = ours["tables"][NAMES.get(name, name.split("_")[0])]
+            known = ours["tables"][NAMES[name]]
             keys = collections.Counter(float(k.split()[0]) for k in known if re.fullmatch(r"\d+ fixed", k))
             assert not numbers(lines) - numbers(known) - keys, name
             compared += 1
     assert compared == {"qwen3": 13, "mixtral": 10}[key]
-    assert ours["tables"]["table1"]["spec"]["mean"] == theirs["table1_main_validation"][key]["spec"]
-    assert ours["tables"]["table14"]["spec"]["mean"] == theirs["table14_relaxed"][key]["spec"]
+    assert ours["tables"]["main_results"]["spec"]["mean"] == theirs["table1_main_validation"][key]["spec"]
+    assert ours["tables"]["relaxed"]["spec"]["mean"] == theirs["table14_relaxed"][key]["spec"]
 
 
 @pytest.mark.parametrize(("model", "key"), [(0, "Qwen3"), (1, "Mixtral")])
 def test_the_case_ids_are_those_of_table_8(model, key):
-    assert OURS["models"][model]["tables"]["table8"] == paper("case_ids.json")["cases"][key]
+    assert OURS["models"][model]["tables"]["split_cases"] == paper("case_ids.json")["cases"][key]
 
 
 def test_the_protocol_is_the_papers():
@@ -92,9 +98,9 @@ def ends(text):
 def test_the_papers_values_stand_beside_its_models(beside):
     page, name, spec = beside
     assert f"{name} in the paper" in page and "Unlike the paper: cases.limit is 40 (the paper’s: 256)" in page
-    assert cells(page, "table1", "spec")[2][1].replace("\u00a0", " ").startswith(spec)
-    assert not cells(page, "table1", "control_mean")[2][1]
-    tables = [name for name in OURS["models"][0 if "Qwen3" in name else 1]["tables"] if name not in ("table4", "table5")]
+    assert cells(page, "main_results", "spec")[2][1].replace("\u00a0", " ").startswith(spec)
+    assert not cells(page, "main_results", "control_mean")[2][1]
+    tables = OURS["models"][0 if "Qwen3" in name else 1]["tables"].keys() - {"relations", "relation_results"}
     for table in tables:  # the relations of the made-up run are others
         assert 'class="paper"' in section(page, table) or "he paper" in section(page, table), table
 
@@ -102,7 +108,7 @@ def test_the_papers_values_stand_beside_its_models(beside):
 def test_intervals_that_do_not_overlap_are_marked(beside):
     page = beside[0]
     marked = 0
-    for name in ("table1", "table14", "table16", "table9"):
+    for name in ("main_results", "relaxed", "coalitions", "gate_matched"):
         for key in re.findall('<tr data-key="(.*?)"', section(page, name)):
             for ours, theirs in cells(page, name, key):
                 if "[" in ours and "[" in theirs:

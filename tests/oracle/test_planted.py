@@ -71,9 +71,9 @@ def test_halves(four):
         assert (np.flatnonzero(relaxed == half) == four.relaxed[i]).all()
     order = list(four.both)
     random.Random(0).shuffle(order)
-    table8 = four.table("table8")
-    assert (table8.case_id == four.truth.case_id[order]).all()
-    assert (table8.split == np.repeat(["discovery", "validation"], [DISCOVERY, LIMIT - DISCOVERY])).all()
+    split_cases = four.table("split_cases")
+    assert (split_cases.case_id == four.truth.case_id[order]).all()
+    assert (split_cases.split == np.repeat(["discovery", "validation"], [DISCOVERY, LIMIT - DISCOVERY])).all()
 
 
 # --- selection ---
@@ -119,8 +119,8 @@ def test_the_best_expert_of_each_layer(four):
 # --- other splits, other noise, other filters ---
 
 
-def test_table12_under_other_splits(four):
-    table = four.table("table12")
+def test_stability_under_other_splits(four):
+    table = four.table("stability")
     assert list(zip(table.seed, table.threshold)) == [(seed, least) for seed in (0, 1, 2) for least in (8, 24, 48)]
     for line in table.itertuples():
         discovery, validation = halves(four.both, DISCOVERY, line.seed)
@@ -133,7 +133,7 @@ def test_table12_under_other_splits(four):
 
 def test_relation_folds(four):
     table = four.table("relation_folds")
-    relation, by_n = four.truth.relation[four.both], four.table("table4").relation
+    relation, by_n = four.truth.relation[four.both], four.table("relations").relation
     experts, rescues = [], []
     for fold, name in enumerate(by_n):
         line, held_out = table.iloc[fold], four.both[relation == name]
@@ -153,9 +153,9 @@ def under(four):
     return functools.cache(four.truth.closed_form)
 
 
-def test_table13_at_other_scales(four, under):
+def test_noise_scales_at_other_scales(four, under):
     discovery, validation = four.strict
-    table = four.table("table13")
+    table = four.table("noise_scales")
     assert list(zip(table.scale, table.selection)) == [(s, how) for s in (1, 2, 3, 4) for how in ("fixed", "anew")]
     for line in table.itertuples():
         noised = under(scale=line.scale)
@@ -172,19 +172,19 @@ def test_draws_differ_as_they_must(four, under):
     assert list(table.draw) == [0, 1] and abs(expected[0] - expected[1]) > 1e-3
     near(table.layer_rescue, expected)
     near(table.expert_rescue, [under(draw=draw).rescue[four.strict[1], LAYER, A].mean() for draw in (0, 1)])
-    near(float(four.run.attributes["draws"]["layer_rescue_sd"]), np.std(expected, ddof=1))
+    near(float(four.table("draws").attrs["layer_rescue_sd"]), np.std(expected, ddof=1))
 
 
 def test_tables_14_and_15_of_the_relaxed_study(four):
     discovery, validation = four.relaxed
-    table14, facts = four.table("table14").set_index("quantity"), four.run.attributes["table14"]
+    relaxed, facts = four.table("relaxed").set_index("quantity"), four.table("relaxed").attrs
     layer, expert = select(four.noised, discovery, RELAXED // 4)
     assert (int(facts["layer"]), int(facts["expert"])) == (layer, expert) == (LAYER, A)
     assert int(facts["discovery_active"]) == four.noised.active[discovery, layer, expert].sum()
-    near(table14["mean"]["layer_rescue"], four.noised.block[validation, layer].mean())
-    near(table14["mean"]["expert_rescue"], four.noised.rescue[validation, layer, expert].mean())
-    table15 = four.table("table15").set_index(["subset", "quantity"])
+    near(relaxed["mean"]["layer_rescue"], four.noised.block[validation, layer].mean())
+    near(relaxed["mean"]["expert_rescue"], four.noised.rescue[validation, layer, expert].mean())
+    relaxed_transfer = four.table("relaxed_transfer").set_index(["subset", "quantity"])
     for subset, cases in (("all", validation), ("new", np.setdiff1d(validation, four.both))):
-        assert table15.n[subset, "expert_rescue"] == len(cases) > 0
-        near(table15["mean"][subset, "layer_rescue"], four.noised.block[cases, LAYER].mean())
-        near(table15["mean"][subset, "expert_rescue"], four.noised.rescue[cases, LAYER, A].mean())
+        assert relaxed_transfer.n[subset, "expert_rescue"] == len(cases) > 0
+        near(relaxed_transfer["mean"][subset, "layer_rescue"], four.noised.block[cases, LAYER].mean())
+        near(relaxed_transfer["mean"][subset, "expert_rescue"], four.noised.rescue[cases, LAYER, A].mean())

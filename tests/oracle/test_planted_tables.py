@@ -10,9 +10,9 @@ from planted_run import DISCOVERY, LIMIT, ZERO, four, near, study  # noqa: F401,
 # --- the tables of one expert ---
 
 
-def test_table1(four):
+def test_main_results(four):
     validation = four.strict[1]
-    table = four.table("table1").set_index("name")
+    table = four.table("main_results").set_index("name")
     rescue, active = four.noised.rescue[validation, LAYER], four.noised.active[validation, LAYER]
     near(table["mean"]["layer_rescue"], four.noised.block[validation, LAYER].mean())
     near(table["mean"]["expert_rescue"], rescue[:, A].mean())
@@ -26,8 +26,8 @@ def test_table1(four):
     near(table["mean"]["spec"], (rescue[:, A] - expected).mean())
 
 
-def test_table3_counts_what_is_exactly_zero(four):
-    table = four.table("table3").set_index("half")
+def test_activity_counts_what_is_exactly_zero(four):
+    table = four.table("activity").set_index("half")
     for half, cases in zip(("discovery", "validation"), four.strict):
         active = four.noised.active[cases, LAYER, A]
         inactive = (~active).sum()
@@ -37,7 +37,7 @@ def test_table3_counts_what_is_exactly_zero(four):
 
 def test_tables_4_and_5_count_relations(four):
     validation = four.strict[1]
-    for name, cases in (("table4", four.both), ("table5", validation)):
+    for name, cases in (("relations", four.both), ("relation_results", validation)):
         table, relations = four.table(name), four.truth.relation[cases]
         assert sorted(table.relation) == sorted(set(relations)) and (np.diff(table.n) <= 0).all()
         assert all(n == (relations == relation).sum() for relation, n in zip(table.relation, table.n))
@@ -45,16 +45,16 @@ def test_tables_4_and_5_count_relations(four):
         near(rescue, four.noised.rescue[validation[relations == relation], LAYER, A].mean())
 
 
-def test_table6_and_table7(four):
+def test_layer_gap_and_ratios(four):
     validation = four.strict[1]
-    block, table6 = four.noised.block[validation].mean(0), four.table("table6").iloc[0]
+    block, layer_gap = four.noised.block[validation].mean(0), four.table("layer_gap").iloc[0]
     order = np.argsort(-block)
-    assert (table6.top_layer, table6.next_layer) == tuple(order[:2])
-    near([table6.top, table6.next, table6.gap], [block[order[0]], block[order[1]], block[order[0]] - block[order[1]]])
-    table7 = four.table("table7").set_index("quantity").value
-    near(table7["layer_rescue"], block[LAYER])
-    near(table7["expert_over_layer"], four.noised.rescue[validation, LAYER, A].mean() / block[LAYER])
-    near(table7["spec_over_layer"], four.table("validation").spec.mean() / block[LAYER])
+    assert (layer_gap.top_layer, layer_gap.next_layer) == tuple(order[:2])
+    near([layer_gap.top, layer_gap.next, layer_gap.gap], [block[order[0]], block[order[1]], block[order[0]] - block[order[1]]])
+    ratios = four.table("ratios").set_index("quantity").value
+    near(ratios["layer_rescue"], block[LAYER])
+    near(ratios["expert_over_layer"], four.noised.rescue[validation, LAYER, A].mean() / block[LAYER])
+    near(ratios["spec_over_layer"], four.table("validation").spec.mean() / block[LAYER])
 
 
 def equal_norm(s):
@@ -65,9 +65,9 @@ def equal_norm(s):
     return cases, of_a, np.minimum(of_a, of_b)
 
 
-def test_table9_finds_the_twin_with_nothing(four):
+def test_gate_matched_finds_the_twin_with_nothing(four):
     cases, raw, scaled = equal_norm(four)
-    table = four.table("table9").set_index(["quantity", "version"])
+    table = four.table("gate_matched").set_index(["quantity", "version"])
     assert (table.n == len(cases)).all() and len(table) == 6
     assert (scaled < raw).any()
     for version, rescue in (("raw", raw), ("equal_norm", scaled)):
@@ -79,29 +79,29 @@ def test_table9_finds_the_twin_with_nothing(four):
     assert set(pairs.expert) == {A, B}
 
 
-def test_table10_ranks_it_first(four):
+def test_ranks_ranks_it_first(four):
     cases, rescue, _ = equal_norm(four)
-    (table,) = four.table("table10").itertuples()
+    (table,) = four.table("ranks").itertuples()
     assert (table.ranked, table.top1, table.top2, table.mean_rank, table.mean_percentile) == (len(cases),) * 3 + (1, 1)
     others = (four.noised.clean_topk[cases, LAYER] - rescue) / 3
     near(table.spec_all_mean, (rescue - others).mean())
 
 
-def test_table11_compares_the_two_experts_of_a_token(study):
-    assert len(study(4).table("table11")) == 0 and study(4).note("table11")
+def test_two_experts_compares_the_two_experts_of_a_token(study):
+    assert len(study(4).table("two_experts")) == 0 and study(4).note("two_experts")
     s = study(2)
     assert s.run.selected_expert == A
     cases, raw, scaled = equal_norm(s)
     assert s.noised.active[cases, LAYER, B].all()
-    table = s.table("table11").set_index("quantity")
+    table = s.table("two_experts").set_index("quantity")
     assert (table.n == len(cases)).all()
     near(table["mean"][["raw_spec", "selected_equal_norm", "equal_norm_spec"]], [raw.mean(), scaled.mean(), scaled.mean()])
     assert abs(table["mean"]["other_equal_norm"]) < ZERO
 
 
-def test_table16_adds_up(four):
+def test_coalitions_adds_up(four):
     validation = four.strict[1]
-    table = four.table("table16").set_index("quantity")
+    table = four.table("coalitions").set_index("quantity")
     block, top = four.noised.block[validation, LAYER].mean(), four.noised.clean_topk[validation, LAYER].mean()
     near(table["mean"][["clean_topk", "routing_union", "block", "expert"]],
          [top, block, block, four.noised.rescue[validation, LAYER, A].mean()])
@@ -123,7 +123,7 @@ def test_shapley_values_are_the_experts_own_rescues(study, k):
     assert table["mean"][A] == table["mean"][[A, B]].max() and abs(table["mean"][B]) < ZERO
     near(table.share.sum(), 1)
     assert k == 2 or table["mean"][C] < 0
-    assert float(s.run.attributes["shapley"]["largest_residual"]) < 1e-12
+    assert float(s.table("shapley").attrs["largest_residual"]) < 1e-12
     subsets = s.run.controls[s.run.controls.kind == "subset"]
     assert len(subsets) == LIMIT * (2**k - 1)
 
@@ -134,13 +134,13 @@ def test_shapley_values_are_the_experts_own_rescues(study, k):
 def test_top_1_has_no_control_and_says_so(study):
     s = study(1)
     assert s.run.selected_layer >= 0 and s.run.selected_expert >= 0
-    for name in ("table9", "table10", "table11"):
+    for name in ("gate_matched", "ranks", "two_experts"):
         assert len(s.table(name)) == 0 and len(s.note(name).split()) > 3, name
     tested = s.table("validation")
     assert (tested.controls == 0).all() and tested.spec.isna().all()
-    table1 = s.table("table1").set_index("name")
-    assert table1.n.get("spec", 0) == 0
-    near(table1["mean"]["layer_rescue"], s.noised.block[s.strict[1], s.run.selected_layer].mean())
+    main_results = s.table("main_results").set_index("name")
+    assert main_results.n.get("spec", 0) == 0
+    near(main_results["mean"]["layer_rescue"], s.noised.block[s.strict[1], s.run.selected_layer].mean())
     shapley = s.table("shapley")
     layer = s.run.selected_layer
     active, rescue = s.noised.active[s.both, layer], s.noised.rescue[s.both, layer]

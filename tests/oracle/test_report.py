@@ -15,19 +15,19 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "analysis"), str(pathlib.Path(__file__).parent)]
 
-import load  # noqa: E402
+import moesweep  # noqa: E402
 import study_reference  # noqa: E402
-import words  # noqa: E402
-from shown import number  # noqa: E402
-from synthetic_run import NOTHING, Synthetic  # noqa: E402
-from tables import BEYOND, PAPER  # noqa: E402
+from moesweep.common.shown import number  # noqa: E402
+from moesweep.tracing import words  # noqa: E402
+from moesweep.tracing.tables import BEYOND, PAPER  # noqa: E402
+from synthetic_run import NOTHING, PAPER_PLACES, Synthetic  # noqa: E402
 
 FIGURES = ["answer", "figure1", "validation", "noise", "layers", "heatmap", "candidates", "layer_best", "draws", "shapley"]
-TABLES = ["table1", "table2", "table3", "table4", "table5", "table6", "table7", "table8", "table9", "table10", "table11", "table12",
-          "relation_folds", "table13", "table14", "table15", "table16", "active_only", "layers", "candidates", "layer_best", "joint",
-          "draws", "shapley"]
+TABLES = ["main_results", "protocol", "activity", "relations", "relation_results", "layer_gap", "ratios", "split_cases",
+          "gate_matched", "ranks", "two_experts", "stability", "relation_folds", "noise_scales", "relaxed",
+          "relaxed_transfer", "coalitions", "active_only", "layers", "candidates", "layer_best", "joint", "draws", "shapley"]
 NOT_A_NUMBER = re.compile(r'>[^<]*\b(nan|NaN|None|inf)\b|d="[^"]*nan')  # in a text or a path
-MAY_BE_EMPTY = {"table11"}  # a model routes either to two experts or to more
+MAY_BE_EMPTY = {"two_experts"}  # a model routes either to two experts or to more
 APPROXIMATE = re.compile(r"(^|_)(ci_low|ci_high|p)$")  # of the reference
 REAL = pathlib.Path(os.environ.get("MOESWEEP_RUN", ROOT / "runs" / "paper-demo"))
 
@@ -77,7 +77,7 @@ def cells(page, name, key):
 def disagreements(run):
     """Where the report's tables and the run's rows differ, as text: table, column, the report's values, the rows'."""
     found = []
-    for name, columns in study_reference.tables(load.load(run)).items():
+    for name, columns in study_reference.tables(moesweep.load(run)).items():
         written = pd.read_csv(run / "report" / f"{name}.csv", keep_default_na=False, na_values=[""])
         if len(written) != max(map(len, columns.values()), default=0):
             found.append(f"{name}: {len(written)} lines")
@@ -108,13 +108,15 @@ def test_every_figure_is_in_the_page_and_beside_it(run, page, name):
 @pytest.mark.parametrize("name", TABLES)
 def test_every_table_is_in_the_page_and_beside_it(run, page, name):
     text, table = section(page, name), pd.read_csv(run / "report" / f"{name}.csv")
+    places = re.findall(r'<span class="source">arXiv 2606.03780, (.*?)</span></h3>', text)
+    assert places == ([PAPER_PLACES[name]] if name in PAPER_PLACES else [])
     markdown = (run / "report" / f"{name}.md").read_text(encoding="utf-8")
     latex = (run / "report" / f"{name}.tex").read_text(encoding="utf-8")
     if len(table) == 0:
         assert name in MAY_BE_EMPTY and '<p class="note">' in text
         return
     shown = len(re.findall("<tr data-key", text))
-    assert shown == {"table8": 2, "candidates": min(12, len(table))}.get(name, len(table))
+    assert shown == {"split_cases": 2, "candidates": min(12, len(table))}.get(name, len(table))
     assert markdown.count("\n| ") == shown + 2 and latex.count(r"\\" + "\n") - latex.count(r"} \\") == shown + 1
     for line in latex.splitlines():  # as many cells as the header has
         if "&" in line:
@@ -137,8 +139,8 @@ def test_every_table_agrees_with_the_rows(run, page):
 
 
 def test_numbers_that_disagree_with_the_rows_are_found(tmp_path):
-    wrong = [("table1", "n"), ("table9", "n"), ("table12", "rescue_n"), ("relation_folds", "held_out"), ("table13", "active"),
-             ("table15", "n"), ("table16", "mean"), ("shapley", "n")]
+    wrong = [("main_results", "n"), ("gate_matched", "n"), ("stability", "rescue_n"), ("relation_folds", "held_out"),
+             ("noise_scales", "active"), ("relaxed_transfer", "n"), ("coalitions", "mean"), ("shapley", "n")]
     Synthetic(usable=40).write(tmp_path)
     with h5py.File(tmp_path / "sweep.h5", "a") as file:
         for name, column in wrong:
@@ -154,9 +156,9 @@ def test_draws_of_the_noise_differ(run, page):
 
 
 def test_the_page_shows_what_the_files_hold(run, page):
-    table = pd.read_csv(run / "report" / "table1.csv").set_index("name")
+    table = pd.read_csv(run / "report" / "main_results.csv").set_index("name")
     for name, line in table.iterrows():
-        shown = [ours for ours, _ in cells(page, "table1", name)]
+        shown = [ours for ours, _ in cells(page, "main_results", name)]
         assert shown[1] == str(int(line.n)) and shown[2].startswith(number(line["mean"]))
         assert shown[4] == f"{line.positive_fraction:.2f}"
 
@@ -168,7 +170,7 @@ def test_the_page_needs_no_network(page):
 
 
 def test_the_case_list_agrees_with_the_validation_table(run, page):
-    loaded = load.load(run)
+    loaded = moesweep.load(run)
     listed = words.cases(loaded)
     study = loaded.results["validation"].set_index("case")
     assert sorted(listed.index[listed.split == "validation"]) == list(study.index)
@@ -231,8 +233,8 @@ def test_no_expert_selected_is_said_in_words(tmp_path):
     note = "No expert of layer 4 is clean-active in at least 99 of the 10 discovery cases: no expert is selected."
     page = made(Synthetic(usable=20, recurrence=99).write(tmp_path, selected=False, note=note))
     assert "<h1>Layer 4</h1>" in page and note in page
-    assert [ours for ours, _ in cells(page, "table1", "expert_rescue")][1:] == ["0", "–", "–", "–"]
-    assert "No expert is selected." in section(page, "table9")
+    assert [ours for ours, _ in cells(page, "main_results", "expert_rescue")][1:] == ["0", "–", "–", "–"]
+    assert "No expert is selected." in section(page, "gate_matched")
     assert '<p class="none" id="figure-validation">' in page
     assert not NOT_A_NUMBER.search(re.sub(r'"data:[^"]*"', "", page))
 
@@ -254,14 +256,14 @@ def test_an_empty_study_still_has_a_page(tmp_path):
     assert "<h1>No selection</h1>" in page and "No discovery case: no layer is selected." in page
 
 
-@pytest.mark.parametrize("part", ["meta", "cases", "rows", "results", "controls", "conditions", "results/table9"])
+@pytest.mark.parametrize("part", ["meta", "cases", "rows", "results", "controls", "conditions", "results/gate_matched"])
 def test_a_missing_group_is_named_in_one_line(tmp_path, part):
     done = report(Synthetic(usable=20, whole=False).write(tmp_path, without=[part]))
     assert done.returncode == 65
     assert done.stderr == f"report: {tmp_path / 'sweep.h5'}: /{part}: group is missing\n"
 
 
-@pytest.mark.parametrize("part", ["rows/rescue", "results/table9/n"])
+@pytest.mark.parametrize("part", ["rows/rescue", "results/gate_matched/n"])
 def test_a_missing_column_is_named_in_one_line(tmp_path, part):
     done = report(Synthetic(usable=20, whole=False).write(tmp_path, without=[part]))
     assert done.returncode == 65

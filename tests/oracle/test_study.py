@@ -10,7 +10,7 @@ import pytest
 import program
 
 sys.path.insert(0, str(program.ROOT / "analysis"))
-from load import load  # noqa: E402
+from moesweep import load  # noqa: E402
 
 CONFIG = program.ROOT / "configs" / "paper-demo.ini"
 MODEL, FACTS = program.ROOT / "demo" / "model", program.ROOT / "demo" / "facts.json"
@@ -33,30 +33,30 @@ TABLES = {
                    "recurrent"],
     "heatmap": ["layer"],
     "validation": ["case", "active", "block_rescue", "expert_rescue", "controls", "control_mean", "spec"],
-    "table1": ["name", *SUMMARY],
-    "table2": ["item", "setting"],
-    "table3": ["half", "cases", "active", "zero_rescue", "zero_spec", "structural"],
-    "table4": ["relation", "n"],
-    "table5": ["relation", "n", "expert_rescue", "spec", "positive_fraction"],
-    "table6": ["top_layer", "top", "next_layer", "next", "gap"],
-    "table7": ["quantity", "value", "ci_low", "ci_high"],
-    "table8": ["case_id", "split", "position"],
-    "table9": ["quantity", "version", *SUMMARY],
-    "table10": ["ranked", "top1", "top2", "mean_rank", "mean_percentile", *summary("spec_all")],
-    "table11": ["quantity", *SUMMARY],
-    "table12": ["seed", "threshold", "layer", "expert", "expert_at_main_layer", *RESCUE_AND_SPEC],
+    "main_results": ["name", *SUMMARY],
+    "protocol": ["item", "setting"],
+    "activity": ["half", "cases", "active", "zero_rescue", "zero_spec", "structural"],
+    "relations": ["relation", "n"],
+    "relation_results": ["relation", "n", "expert_rescue", "spec", "positive_fraction"],
+    "layer_gap": ["top_layer", "top", "next_layer", "next", "gap"],
+    "ratios": ["quantity", "value", "ci_low", "ci_high"],
+    "split_cases": ["case_id", "split", "position"],
+    "gate_matched": ["quantity", "version", *SUMMARY],
+    "ranks": ["ranked", "top1", "top2", "mean_rank", "mean_percentile", *summary("spec_all")],
+    "two_experts": ["quantity", *SUMMARY],
+    "stability": ["seed", "threshold", "layer", "expert", "expert_at_main_layer", *RESCUE_AND_SPEC],
     "relation_folds": ["fold", "relations", "held_out", "active", "expert", *RESCUE_AND_SPEC],
-    "table13": ["scale", "selection", "layer", "expert", "n", "active", "mean_drop", *summary("rescue")],
+    "noise_scales": ["scale", "selection", "layer", "expert", "n", "active", "mean_drop", *summary("rescue")],
     "draws": ["draw", "scale", "layer_rescue", "expert_rescue", "spec"],
-    "table14": ["quantity", *SUMMARY],
-    "table15": ["subset", "quantity", *SUMMARY],
-    "table16": ["quantity", *SUMMARY],
+    "relaxed": ["quantity", *SUMMARY],
+    "relaxed_transfer": ["subset", "quantity", *SUMMARY],
+    "coalitions": ["quantity", *SUMMARY],
     "layer_best": ["layer", "expert", "discovery_active", "discovery_rescue", *RESCUE_AND_SPEC],
     "joint": ["layer", "expert", "discovery_active", "discovery_rescue", "validation_rescue"],
     "shapley": ["layer", "expert", "n", "mean", "ci_low", "ci_high", "share"],
 }
 ONLY_ATTRIBUTES = {"summary"}
-NOT_FOR_THIS_MODEL = {"table11"}   # for two experts per token
+NOT_FOR_THIS_MODEL = {"two_experts"}   # for two experts per token
 # Few cases, in units that do not divide them: for tests that run the program often.
 SMALL = dict(cases__limit=21, cases__discovery=10, select__recurrence=4, scale_up__limit=26, scale_up__discovery=13,
              scale_up__recurrence=6, stability__thresholds="2,5", stats__bootstrap=100, stats__sign_flips=100, run__unit=4)
@@ -86,9 +86,9 @@ def check_tables(run):
         table = run.results[name]
         missing = set(columns) - set(table.columns)
         assert not missing, f"{name}: {missing}"
-        assert len(run.attributes[name].get("meaning", "").split()) > 2, name
+        assert len(table.attrs.get("meaning", "").split()) > 2, name
         if len(table) == 0 and name not in ONLY_ATTRIBUTES:
-            assert len(run.attributes[name].get("note", run.summary["note"]).split()) > 3, f"{name} is empty without a word"
+            assert len(table.attrs.get("note", run.summary["note"]).split()) > 3, f"{name} is empty without a word"
         for column in table:
             if column != "n" and not column.endswith("_n"):
                 continue
@@ -169,30 +169,31 @@ def selected(run):
 def test_n_and_means_are_those_of_the_rows(demo, rows):
     layer, expert = selected(demo)
     active = rows.active(rows.validation, layer, expert)
-    table1 = demo.results["table1"].set_index("name")
-    assert (table1.n[["layer_rescue", "expert_rescue", "coalition_clean", "coalition_union"]] == 128).all()
-    assert table1.n["expert_rescue_active"] == active > 0
+    main_results = demo.results["main_results"].set_index("name")
+    assert (main_results.n[["layer_rescue", "expert_rescue", "coalition_clean", "coalition_union"]] == 128).all()
+    assert main_results.n["expert_rescue_active"] == active > 0
     expected = rows.mean_block(rows.validation, layer), rows.mean_rescue(rows.validation, layer, expert)
-    assert table1["mean"]["layer_rescue"] == pytest.approx(expected[0], rel=1e-12)
-    assert table1["mean"]["expert_rescue"] == pytest.approx(expected[1], rel=1e-12)
+    assert main_results["mean"]["layer_rescue"] == pytest.approx(expected[0], rel=1e-12)
+    assert main_results["mean"]["expert_rescue"] == pytest.approx(expected[1], rel=1e-12)
 
-    table3 = demo.results["table3"].set_index("half")
+    activity = demo.results["activity"].set_index("half")
     for half, cases in (("discovery", rows.discovery), ("validation", rows.validation)):
         count = rows.active(cases, layer, expert)
-        assert (table3.cases[half], table3.active[half], table3.structural[half]) == (128, count, 128 - count)
-    assert (demo.results["table9"].n == active).all() and len(demo.results["table9"]) == 6
-    assert demo.results["table10"].ranked[0] == active
-    assert (demo.results["table16"].n == 128).all()
+        assert (activity.cases[half], activity.active[half], activity.structural[half]) == (128, count, 128 - count)
+    assert (demo.results["gate_matched"].n == active).all() and len(demo.results["gate_matched"]) == 6
+    assert demo.results["ranks"].ranked[0] == active
+    assert (demo.results["coalitions"].n == 128).all()
 
 
 def test_relations_and_splits_are_those_of_the_cases(demo, rows):
-    assert demo.results["table4"].set_index("relation").n.to_dict() == demo.cases.relation[rows.both].value_counts().to_dict()
+    relations = demo.results["relations"].set_index("relation")
+    assert relations.n.to_dict() == demo.cases.relation[rows.both].value_counts().to_dict()
     by_relation = demo.cases.relation[rows.validation].value_counts()
-    table5 = demo.results["table5"]
-    assert len(table5) == 10 and all(by_relation[line.relation] == line.n for line in table5.itertuples())
-    table8 = demo.results["table8"]
-    assert sorted(table8.case_id) == sorted(demo.cases.case_id[rows.both])
-    assert (table8.split == np.repeat(["discovery", "validation"], 128)).all()
+    relation_results = demo.results["relation_results"]
+    assert len(relation_results) == 10 and all(by_relation[line.relation] == line.n for line in relation_results.itertuples())
+    split_cases = demo.results["split_cases"]
+    assert sorted(split_cases.case_id) == sorted(demo.cases.case_id[rows.both])
+    assert (split_cases.split == np.repeat(["discovery", "validation"], 128)).all()
     folds = demo.results["relation_folds"]
     assert list(folds.fold) == [0, 1, 2, 3, 4, -1] and folds.held_out[5] == folds.held_out[:5].sum() == 256
     for fold in folds[:5].itertuples():
@@ -203,19 +204,19 @@ def test_relations_and_splits_are_those_of_the_cases(demo, rows):
 
 
 def test_other_selections_are_those_of_the_rows(demo, rows):
-    table12 = demo.results["table12"]
-    assert len(table12) == 25 and (table12.rescue_n == 128).all()
-    assert (table12[(table12.seed == 0) & (table12.threshold == 64)].expert_at_main_layer == demo.selected_expert).all()
-    table13 = demo.results["table13"]
-    assert list(table13.scale) == [1, 1, 2, 2, 3, 3, 4, 4] and (table13.n == 128).all()
-    own = table13[(table13.scale == 3) & (table13.selection == "fixed")].iloc[0]
+    stability = demo.results["stability"]
+    assert len(stability) == 25 and (stability.rescue_n == 128).all()
+    assert (stability[(stability.seed == 0) & (stability.threshold == 64)].expert_at_main_layer == demo.selected_expert).all()
+    noise_scales = demo.results["noise_scales"]
+    assert list(noise_scales.scale) == [1, 1, 2, 2, 3, 3, 4, 4] and (noise_scales.n == 128).all()
+    own = noise_scales[(noise_scales.scale == 3) & (noise_scales.selection == "fixed")].iloc[0]
     assert (own.layer, own.expert) == selected(demo)
-    assert all(line.active == rows.active(rows.validation, line.layer, line.expert) for line in table13.itertuples())
+    assert all(line.active == rows.active(rows.validation, line.layer, line.expert) for line in noise_scales.itertuples())
     for scale in (1, 2, 4):
         base = demo.conditions.base
         base = base[(base.noise_scale == scale) & base.case.isin(rows.validation)]
         drop = (base.delta_clean - base.delta_noised).mean()
-        assert table13.mean_drop[table13.scale == scale].to_numpy() == pytest.approx([drop, drop], rel=1e-12)
+        assert noise_scales.mean_drop[noise_scales.scale == scale].to_numpy() == pytest.approx([drop, drop], rel=1e-12)
     draws = demo.results["draws"]
     assert list(draws.draw) == [0, 1, 2] and draws.layer_rescue.nunique() == 3
     for name in ("layer_best", "joint"):
@@ -227,12 +228,13 @@ def test_other_selections_are_those_of_the_rows(demo, rows):
 
 
 def test_the_relaxed_study_and_shapley_are_those_of_the_rows(demo, rows):
-    assert (demo.results["table14"].n == len(rows.relaxed_validation)).all() and len(rows.relaxed_validation) == 256
-    table15 = demo.results["table15"].set_index(["subset", "quantity"])
+    assert (demo.results["relaxed"].n == len(rows.relaxed_validation)).all() and len(rows.relaxed_validation) == 256
+    relaxed_transfer = demo.results["relaxed_transfer"].set_index(["subset", "quantity"])
     new = rows.relaxed_validation.difference(rows.both)
     for subset, cases in (("all", rows.relaxed_validation), ("new", new)):
-        assert table15.n[subset, "layer_rescue"] == table15.n[subset, "expert_rescue"] == len(cases) > 0
-        assert table15["mean"][subset, "expert_rescue"] == pytest.approx(rows.mean_rescue(cases, *selected(demo)), rel=1e-12)
+        assert relaxed_transfer.n[subset, "layer_rescue"] == relaxed_transfer.n[subset, "expert_rescue"] == len(cases) > 0
+        expected = rows.mean_rescue(cases, *selected(demo))
+        assert relaxed_transfer["mean"][subset, "expert_rescue"] == pytest.approx(expected, rel=1e-12)
     shapley = demo.results["shapley"]
     assert (shapley.layer == demo.selected_layer).all() and shapley.share.sum() == pytest.approx(1, abs=1e-12)
     for line in shapley.itertuples():
@@ -240,7 +242,7 @@ def test_the_relaxed_study_and_shapley_are_those_of_the_rows(demo, rows):
     coalitions = demo.rows[(demo.rows.kind == "coalition_clean") & (demo.rows.layer == demo.selected_layer)]
     total = coalitions.rescue[coalitions.case.isin(rows.both)].sum()
     assert (shapley.n * shapley["mean"]).sum() == pytest.approx(total, rel=1e-12)
-    assert float(demo.attributes["shapley"]["largest_residual"]) < 1e-10
+    assert float(shapley.attrs["largest_residual"]) < 1e-10
 
 
 # --- ranks ---
@@ -257,20 +259,22 @@ def test_the_same_bits_for_any_number_of_ranks(tmp_path):
 
 SCARCE = {  # settings, and the tables that must have a note with these words
     "no validation half": (dict(cases__discovery=21, scale_up__discovery=26),
-                           {"table12": "validation", "table14": "validation", "table15": "validation"}),
-    "no usable case": (dict(cases__clean_margin=1e9, scale_up__clean_margin=1e9), {"table1": "", "table8": "no case"}),
-    "one case": (dict(cases__limit=1, scale_up__limit=1), {"table12": "", "table14": "validation"}),
+                           {"stability": "validation", "relaxed": "validation", "relaxed_transfer": "validation"}),
+    "no usable case": (dict(cases__clean_margin=1e9, scale_up__clean_margin=1e9),
+                       {"main_results": "", "split_cases": "no case"}),
+    "one case": (dict(cases__limit=1, scale_up__limit=1), {"stability": "", "relaxed": "validation"}),
     "no recurrent expert": (dict(select__recurrence=1000, scale_up__recurrence=1000),
-                            {"table9": "expert", "table10": "expert", "table14": "expert", "joint": "expert"}),
+                            {"gate_matched": "expert", "ranks": "expert", "relaxed": "expert", "joint": "expert"}),
     "folds without cases": (dict(stability__folds=40), {"relation_folds": "no case"}),
-    "no further noise": (dict(noise__scales="", noise__draws=1), {"table13": "scale", "draws": "draw"}),
-    "no relaxed study": (dict(scale_up__limit=0), {"table14": "relaxed", "table15": "relaxed"}),
-    "no second pass": (dict(controls__equal_norm="no", sweep__subsets="none"), {"table9": "equal-norm", "shapley": "subsets"}),
+    "no further noise": (dict(noise__scales="", noise__draws=1), {"noise_scales": "scale", "draws": "draw"}),
+    "no relaxed study": (dict(scale_up__limit=0), {"relaxed": "relaxed", "relaxed_transfer": "relaxed"}),
+    "no second pass": (dict(controls__equal_norm="no", sweep__subsets="none"),
+                       {"gate_matched": "equal-norm", "shapley": "subsets"}),
     "no controls": (dict(controls__random=0), {}),
-    "no blocks": (dict(sweep__blocks="no"), {"table9": "layer", "table12": "layer", "table6": "block"}),
-    "no experts": (dict(sweep__experts="none"), {"table9": "expert", "joint": "expert"}),
-    "no coalitions": (dict(sweep__coalitions="none"), {"table16": "coalition"}),
-    "no splits": (dict(stability__split_seeds="", stability__thresholds=""), {"table12": "seed"}),
+    "no blocks": (dict(sweep__blocks="no"), {"gate_matched": "layer", "stability": "layer", "layer_gap": "block"}),
+    "no experts": (dict(sweep__experts="none"), {"gate_matched": "expert", "joint": "expert"}),
+    "no coalitions": (dict(sweep__coalitions="none"), {"coalitions": "coalition"}),
+    "no splits": (dict(stability__split_seeds="", stability__thresholds=""), {"stability": "seed"}),
 }
 
 
@@ -280,7 +284,7 @@ def test_too_little_is_said_in_words(tmp_path, case):
     run = load(trace(tmp_path / "run", **(SMALL | settings)))
     check_tables(run)
     for name, word in words.items():
-        note = run.attributes[name].get("note", run.summary["note"])
+        note = run.results[name].attrs.get("note", run.summary["note"])
         assert len(note.split()) > 3 and word in note, (name, note)
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import typing
 
 import numpy as np
+import pandas as pd
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,13 +22,14 @@ class Field:
 class Table:
     """A table of the report."""
 
-    name: str  # its group in /results, and its files beside the page
+    name: str  # its group in /results (unless it is made), and its files beside the page
     title: str
     text: str  # what it says, for the reader
     fields: tuple
     key: tuple = ()  # the columns that tell a line from others, as the paper's values name them
     remark: typing.Callable = lambda run, frame, paper: ""  # a sentence about the whole, such as a total
     arrange: typing.Callable = lambda run, frame: frame  # the lines to show, where not all
+    make: typing.Callable | None = None  # run -> the frame, where it is no group of /results
     fold: int = 12  # more lines than these are folded away
     chosen: typing.Callable = lambda run, line: False  # is this line about the selected expert?
 
@@ -44,6 +46,8 @@ class Shown:
     """A table ready for the page."""
 
     table: Table
+    frame: pd.DataFrame  # every line and column of it
+    source: str  # where the paper prints its like, such as "arXiv 2606.03780, Table 1"; empty: nowhere
     lines: list  # of lists of Cell, a cell a field
     keys: list  # each line's key
     chosen: list  # of bool
@@ -105,7 +109,9 @@ def summary(prefix="", label="mean, 95% interval"):
 
 def show(table, run, paper):
     """The table with its numbers, and with the paper's where there are any. `paper`: a model of paper_values.json or None."""
-    frame = table.arrange(run, run.table(table.name, [column for field in table.fields for column in field.columns]))
+    columns = [column for field in table.fields for column in field.columns]
+    whole = table.make(run) if table.make else run.table(table.name, columns)
+    frame = table.arrange(run, whole)
     theirs = paper["tables"].get(table.name, {}) if paper else {}
     lines, keys, chosen = [], [], []
     for line in frame.to_dict("records"):
@@ -113,7 +119,8 @@ def show(table, run, paper):
         lines.append([cell(field, line, theirs.get(key, {})) for field in table.fields])
         keys.append(key)
         chosen.append(table.chosen(run, line))
-    return Shown(table, lines, keys, chosen, run.attributes[table.name].get("note", ""), table.remark(run, frame, theirs))
+    return Shown(table, whole, whole.attrs.get("paper", ""), lines, keys, chosen, whole.attrs.get("note", ""),
+                 table.remark(run, frame, theirs))
 
 
 def key_of(table, line):
@@ -130,16 +137,16 @@ def cell(field, line, theirs):
     return Cell(field.show(*ours), field.show(*known), bool(apart))
 
 
-def with_paper(table, frame, paper):
-    """The table's frame with the paper's values as columns paper_..., where the paper has some."""
-    theirs = paper["tables"].get(table.name, {}) if paper else {}
+def with_paper(shown, paper):
+    """The frame with the paper's values as columns paper_..., where the paper has some."""
+    theirs = paper["tables"].get(shown.table.name, {}) if paper else {}
     more = {}
-    for i, line in enumerate(frame.to_dict("records")):
-        known = theirs.get(key_of(table, line), {})
-        for field in table.fields:
+    for i, line in enumerate(shown.frame.to_dict("records")):
+        known = theirs.get(key_of(shown.table, line), {})
+        for field in shown.table.fields:
             for column, known_value in zip(field.columns, np.atleast_1d(known.get(field.columns[0], []))):
-                more.setdefault(f"paper_{column}", [None] * len(frame))[i] = known_value
-    return frame.assign(**more)
+                more.setdefault(f"paper_{column}", [None] * len(shown.frame))[i] = known_value
+    return shown.frame.assign(**more)
 
 
 def number(value, digits=3):

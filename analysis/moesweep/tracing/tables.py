@@ -3,7 +3,7 @@ numbers in /results."""
 
 import pandas as pd
 
-from shown import Field, Table, count, estimate, index, name_of, number, plain, site, summary, value, words
+from ..common.shown import Field, Table, count, estimate, index, name_of, number, plain, site, summary, value, words
 
 QUANTITIES = {
     "layer_rescue": "Whole block", "expert_rescue": "Selected expert", "spec": "Spec",
@@ -25,6 +25,16 @@ def quantity(column="quantity"):
 
 def is_selected(run, line):
     return (line["layer"], line["expert"]) == (run.selected_layer, run.selected_expert)
+
+
+def active_only(run):
+    """A line per headline quantity: its mean over all cases, and over those where the selected expert is routed."""
+    lines = run.results["main_results"].set_index("name") if len(run.results["main_results"]) else pd.DataFrame()
+    names = [name for name in ("expert_rescue", "spec") if name in lines.index and f"{name}_active" in lines.index]
+    columns = ["n", "mean", "ci_low", "ci_high"]
+    table = {"quantity": names} | {column: [lines.loc[name, column] for name in names] for column in columns}
+    table |= {f"active_{column}": [lines.loc[f"{name}_active", column] for name in names] for column in columns}
+    return pd.DataFrame(table)
 
 
 def protocol_remark(run, frame, paper):
@@ -78,7 +88,7 @@ def folds_remark(run, frame, paper):
 
 
 def relaxed_remark(run, frame, paper):
-    facts = run.attributes["table14"]
+    facts = frame.attrs
     if "discovery_active" not in facts or frame.empty:
         return ""
     chosen = name_of(int(facts["layer"]), int(facts["expert"]))
@@ -89,76 +99,76 @@ def relaxed_remark(run, frame, paper):
 
 
 def draws_remark(run, frame, paper):
-    facts = run.attributes["draws"]
+    facts = frame.attrs
     spread = [f"{label} {float(facts[name + '_sd']):.3f} and {float(facts[name + '_se']):.3f}" for name, label in
               (("layer_rescue", "whole block"), ("expert_rescue", "selected expert"), ("spec", "Spec")) if name + "_sd" in facts]
     return f"Standard deviation between draws, and standard error of their mean: {'; '.join(spread)}." if spread else ""
 
 
 def shapley_remark(run, frame, paper):
-    residual = run.attributes["shapley"].get("largest_residual")
+    residual = frame.attrs.get("largest_residual")
     if residual is None or frame.empty:
         return ""
     return f"In every case the values sum to the coalition’s rescue; the largest difference is {float(residual):.1g}."
 
 
 PAPER = (
-    Table("table1", "Table 1: main results", "Rescue in logits on the validation half. Spec is the selected expert’s rescue minus "
+    Table("main_results", "Main results", "Rescue in logits on the validation half. Spec is the selected expert’s rescue minus "
           "the mean of other active experts of its layer.",
           (quantity("name"), *summary()), key=("name",),
           chosen=lambda run, line: line["name"] in ("layer_rescue", "expert_rescue", "spec")),
-    Table("table2", "Table 2: protocol", "The settings of this run.",
+    Table("protocol", "Protocol", "The settings of this run.",
           (words("item", "Item"), words("setting", "Setting")), remark=protocol_remark, fold=30),
-    Table("table3", "Table 3: activity", "In how many cases the clean run routes to the selected expert, and rows that are exactly "
+    Table("activity", "Activity", "In how many cases the clean run routes to the selected expert, and rows that are exactly "
           "zero; structural ones are zero because the expert is not routed.",
           (words("half", "Half"), count("cases", "cases"), count("active", "active"), count("zero_rescue", "rescue = 0"),
            count("zero_spec", "Spec = 0"), count("structural", "structural")), key=("half",)),
-    Table("table4", "Table 4: relations", "Cases of each relation, both halves.",
+    Table("relations", "Relations", "Cases of each relation, both halves.",
           (words("relation", "Relation"), count("n", "n")), key=("relation",), fold=15),
-    Table("table5", "Table 5: relation by relation", "The ten most frequent relations of the validation half; positive: share of "
-          "cases with Spec above 0.",
+    Table("relation_results", "Relation by relation", "The ten most frequent relations of the validation half; positive: share "
+          "of cases with Spec above 0.",
           (words("relation", "Relation"), count("n", "n"), value("expert_rescue", "expert"), value("spec", "Spec"),
            plain("positive_fraction", "positive")), key=("relation",)),
-    Table("table6", "Table 6: sharpness", "The best layer of the validation half and the one after it.",
+    Table("layer_gap", "Sharpness", "The best layer of the validation half and the one after it.",
           (index("top_layer", "top layer"), value("top", "its rescue"), index("next_layer", "next layer"),
            value("next", "its rescue"), value("gap", "gap"))),
-    Table("table7", "Table 7: shares of the block", "Ratios of validation means; the intervals resample cases in pairs.",
+    Table("ratios", "Shares of the block", "Ratios of validation means; the intervals resample cases in pairs.",
           (quantity(), estimate(("value", "ci_low", "ci_high"), "value, 95% interval")), key=("quantity",)),
-    Table("table8", "Table 8: cases", "The case ids of both halves, in the order of the split.",
+    Table("split_cases", "Cases", "The case ids of both halves, in the order of the split.",
           (words("split", "Half"), words("case_id", "Case ids")), arrange=case_list, remark=case_remark, fold=0),
-    Table("table9", "Table 9: gate-matched control", "Against the active expert with the nearest routing weight; with equal norm, "
+    Table("gate_matched", "Gate-matched control", "Against the active expert with the nearest routing weight; with equal norm, "
           "both patches are scaled to the smaller one’s.",
           (quantity(), words("version", "Patch", VERSIONS), *summary()), key=("quantity", "version"),
           chosen=lambda run, line: line["quantity"] == "spec"),
-    Table("table10", "Table 10: rank among all active experts", "Rank 1 and percentile 1 are the best; Spec is against the mean of "
+    Table("ranks", "Rank among all active experts", "Rank 1 and percentile 1 are the best; Spec is against the mean of "
           "all others.",
           (count("ranked", "cases"), count("top1", "first"), count("top2", "first two"), plain("mean_rank", "mean rank"),
            plain("mean_percentile", "percentile"), estimate("spec_all", "Spec against all"))),
-    Table("table11", "Table 11: the active pair", "Under top-2 routing: the selected expert and the one beside it.",
+    Table("two_experts", "The active pair", "Under top-2 routing: the selected expert and the one beside it.",
           (quantity(), *summary()), key=("quantity",)),
-    Table("table12", "Table 12, appendix D: other splits and thresholds", "Selection on reshuffled halves; the summaries test "
+    Table("stability", "Other splits and thresholds", "Selection on reshuffled halves; the summaries test "
           "the expert that is chosen at the main layer.",
           (count("seed", "seed"), count("threshold", "threshold"), site("layer", "expert", "chosen anew"),
            index("expert_at_main_layer", "at main layer"), estimate("rescue", "rescue"), estimate("spec", "Spec")),
           key=("seed", "threshold"), remark=stability_remark),
-    Table("relation_folds", "Table 12: relations held out", "Selection on four folds of relations, test on the fifth.",
+    Table("relation_folds", "Relations held out", "Selection on four folds of relations, test on the fifth.",
           (Field("Fold", ("fold",), lambda fold: "all" if fold < 0 else str(fold), right=False),
            Field("Relations", ("relations",), lambda names: names.replace(",", ", "), right=False, whole=False),
            count("held_out", "held out"), count("active", "active"),
            index("expert", "expert"),
            estimate("rescue", "rescue"), estimate("spec", "Spec")), key=("fold",), remark=folds_remark,
           chosen=lambda run, line: line["fold"] < 0),
-    Table("table13", "Table 13: noise scales", "Fixed: the selected layer and expert; anew: both selected under that noise.",
+    Table("noise_scales", "Noise scales", "Fixed: the selected layer and expert; anew: both selected under that noise.",
           (plain("scale", "scale", 1), words("selection", "Selection"), site("layer", "expert"), count("n", "n"),
            count("active", "active"), value("mean_drop", "drop"), estimate("rescue", "rescue"),
            plain("rescue_positive_fraction", "positive")), key=("scale", "selection"),
           chosen=lambda run, line: line["scale"] == float(run.setting("noise.scale")) and line["selection"] == "fixed"),
-    Table("table14", "Table 14: relaxed filters", "A study of its own on more cases, with weaker filters.",
+    Table("relaxed", "Relaxed filters", "A study of its own on more cases, with weaker filters.",
           (quantity(), *summary()), key=("quantity",), remark=relaxed_remark),
-    Table("table15", "Table 15: relaxed cases, without the overlap", "The strict study’s layer and expert on the relaxed "
+    Table("relaxed_transfer", "Relaxed cases, without the overlap", "The strict study’s layer and expert on the relaxed "
           "validation half; new: without the cases of the strict study.",
           (words("subset", "Cases"), quantity(), *summary()), key=("subset", "quantity")),
-    Table("table16", "Table 16: coalitions", "Experts put back together at the selected layer, validation half.",
+    Table("coalitions", "Coalitions", "Experts put back together at the selected layer, validation half.",
           (quantity(), *summary()), key=("quantity",)),
 )
 
@@ -166,7 +176,7 @@ BEYOND = (
     Table("active_only", "All cases, and active ones alone", "The headline counts an expert that is not routed as 0; its mean "
           "where it is routed stands beside it.",
           (quantity(), count("n", "n"), estimate("", "all cases"), count("active_n", "n"), estimate("active", "where active")),
-          key=("quantity",)),
+          key=("quantity",), make=active_only),
     Table("layers", "Every layer", "Block rescue on both halves; the discovery half selects.",
           (index("layer", "layer"), count("discovery_n", "n"), estimate("discovery", "discovery"),
            count("validation_n", "n"), estimate("validation", "validation")), key=("layer",),

@@ -1,6 +1,6 @@
 """Tables as files beside the page: CSV in full precision, Markdown and LaTeX (booktabs) as shown."""
 
-from shown import with_paper
+from .shown import with_paper
 
 LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
          "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "–": "--", "≠": r"$\neq$", "×": r"$\times$",
@@ -8,11 +8,11 @@ LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\
 LONG = 40  # lines that a page of paper holds
 
 
-def write_tables(shown, run, paper, folder):
+def write_tables(shown, paper, folder):
     """NAME.csv, NAME.md and NAME.tex of every table."""
     for table in shown:
         name = table.table.name
-        with_paper(table.table, run.results[name], paper).to_csv(folder / f"{name}.csv", index=False)
+        with_paper(table, paper).to_csv(folder / f"{name}.csv", index=False)
         (folder / f"{name}.md").write_text(markdown(table), encoding="utf-8")
         (folder / f"{name}.tex").write_text(latex(table), encoding="utf-8")
 
@@ -35,7 +35,7 @@ def grid(shown):
 def markdown(shown):
     labels, sides, lines = grid(shown)
     rule = ["---:" if right else ":---" for right, _ in sides]
-    text = [f"**{shown.table.title}.** {sentences(shown)}", ""]
+    text = [f"**{heading(shown)}.** {sentences(shown)}", ""]
     if lines:
         text += ["| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in (labels, rule, *lines)]
     return "\n".join(text).rstrip() + "\n"
@@ -48,9 +48,9 @@ def latex(shown):
                       else r">{\raggedright\arraybackslash}p{0.5\linewidth}" for i, (right, whole) in enumerate(sides))
     body = ["  " + " & ".join(map(escaped, line)) + r" \\" for line in lines]
     head = [r"  \toprule", "  " + " & ".join(map(escaped, labels)) + r" \\", r"  \midrule"]
-    caption = rf"\caption{{{escaped(shown.table.title.split(': ')[-1])}. {escaped(sentences(shown))}}}"
+    caption = rf"\caption{{{escaped(shown.table.title)}. {escaped(sentences(shown))}}}"
     if not lines:
-        return rf"% {shown.table.title}: {sentences(shown)}" + "\n"
+        return rf"% {heading(shown)}: {sentences(shown)}" + "\n"
     if len(lines) > LONG:
         text = [rf"\begin{{longtable}}{{{columns}}}", "  " + caption + r" \\", *head, r"  \endhead", *body, r"  \bottomrule",
                 r"\end{longtable}"]
@@ -58,6 +58,10 @@ def latex(shown):
         text = [r"\begin{table}", r"  \centering", "  " + caption, rf"  \begin{{tabular}}{{{columns}}}", *head, *body,
                 r"  \bottomrule", r"  \end{tabular}", r"\end{table}"]
     return "\n".join(text) + "\n"
+
+
+def heading(shown):
+    return f"{shown.table.title} ({shown.source})" if shown.source else shown.table.title
 
 
 def sentences(shown):

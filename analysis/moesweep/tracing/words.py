@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from shown import interval, number
+from ..common.shown import interval, number
 
 
 def paper_values(run):
@@ -14,7 +14,7 @@ def paper_values(run):
     known = json.loads((pathlib.Path(__file__).parent / "paper_values.json").read_text())
     for model in known["models"]:
         if all(run.number(name) == value for name, value in model["geometry"].items()):
-            model["tables"]["table2"] = known["protocol"] | model["protocol"]
+            model["tables"]["protocol"] = known["protocol"] | model["protocol"]
             return model | {"source": known["source"]}
     return None
 
@@ -22,7 +22,7 @@ def paper_values(run):
 def answer(run):
     """The answer in up to three sentences."""
     note = run.summary.get("note", "")
-    lines = run.results["table1"].set_index("name") if len(run.results["table1"]) else None
+    lines = run.results["main_results"].set_index("name") if len(run.results["main_results"]) else None
     if lines is None or lines.n["layer_rescue"] == 0:
         return ["This run gives no answer.", note]
     validation = run.cases[run.cases.split == "validation"]
@@ -59,16 +59,6 @@ def verdict(lines):
                 f"does not stand out{beside}.")
     return (f"Other active experts of the layer return about as much (Spec {stated(spec)}): no single expert stands "
             f"out{beside}.")
-
-
-def active_only(run):
-    """A line per headline quantity: its mean over all cases, and over those where the selected expert is routed."""
-    lines = run.results["table1"].set_index("name") if len(run.results["table1"]) else pd.DataFrame()
-    names = [name for name in ("expert_rescue", "spec") if name in lines.index and f"{name}_active" in lines.index]
-    columns = ["n", "mean", "ci_low", "ci_high"]
-    table = {"quantity": names} | {column: [lines.loc[name, column] for name in names] for column in columns}
-    table |= {f"active_{column}": [lines.loc[f"{name}_active", column] for name in names] for column in columns}
-    return pd.DataFrame(table)
 
 
 def cases(run):

@@ -4,15 +4,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from figures import BLUE, INK, MUTED, PAPER, RULE, RUST, WIDTH
-from shown import name_of, number
+from .figures import BLUE, INK, MUTED, PAPER, RULE, RUST, WIDTH
+from ..common.shown import name_of, number
 
 
 def figure1(results, selected, paper):
     """The paper's figure 1: block rescue across layers; the expert's specificity; coalitions against the block."""
-    table1 = results["table1"].set_index("name")
-    coalitions = results["table16"].set_index("quantity")
-    if results["layers"].empty or table1.empty or table1.n["layer_rescue"] == 0:
+    main = results["main_results"].set_index("name")
+    coalitions = results["coalitions"].set_index("quantity")
+    if results["layers"].empty or main.empty or main.n["layer_rescue"] == 0:
         return None
     theirs = paper["tables"] if paper else {}
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(1.3 * WIDTH, 2.8), width_ratios=[1.35, 1, 1])
@@ -20,14 +20,14 @@ def figure1(results, selected, paper):
     left.set_title("Block rescue across layers", loc="left", fontsize=9.5, color=INK)
 
     names = {"expert_rescue": "selected", "control_mean": "controls", "spec": "Spec"}
-    points(middle, [(label, table1.loc[name], theirs.get("table1", {}).get(name)) for name, label in names.items()
-                    if table1.n[name] > 0], emphasised="Spec")
+    points(middle, [(label, main.loc[name], theirs.get("main_results", {}).get(name)) for name, label in names.items()
+                    if main.n[name] > 0], emphasised="Spec")
     middle.set_title("The selected expert", loc="left", fontsize=9.5, color=INK)
 
     names = {"clean_topk": "clean-\nrouted", "routing_union": "all\nrouted", "expert": "selected"}
-    points(right, [(label, coalitions.loc[name], theirs.get("table16", {}).get(name)) for name, label in names.items()
+    points(right, [(label, coalitions.loc[name], theirs.get("coalitions", {}).get(name)) for name, label in names.items()
                    if name in coalitions.index and coalitions.n[name] > 0])
-    block = table1.loc["layer_rescue"]
+    block = main.loc["layer_rescue"]
     right.axhspan(block.ci_low, block.ci_high, color=MUTED, alpha=0.1, lw=0, zorder=0)
     right.axhline(block["mean"], color=MUTED, lw=1.1, ls=(0, (4, 2)), zorder=1)
     right.set_title("Coalitions; dashed: whole block", loc="left", fontsize=9.5, color=INK)
@@ -64,7 +64,7 @@ def points(axes, lines, emphasised=None):
 
 
 def noise(table, own, paper):
-    """Table 13: rescue of the expert, and what the noise takes, at every scale."""
+    """Rescue of the expert, and what the noise takes, at every scale."""
     if table.scale.nunique() < 2:
         return None
     figure, (left, right) = plt.subplots(1, 2, figsize=(1.2 * WIDTH, 2.7), width_ratios=[1.5, 1])
@@ -77,7 +77,7 @@ def noise(table, own, paper):
     left.plot(anew.scale, anew.rescue_mean, "o", color="white", ms=9, mec=RUST, mew=1.3, label="selected anew")
     left.fill_between(fixed.scale, fixed.rescue_ci_low, fixed.rescue_ci_high, color=BLUE, alpha=0.16, lw=0)
     left.plot(fixed.scale, fixed.rescue_mean, "o-", color=BLUE, lw=1.8, ms=4.5, label="fixed, 95% interval")
-    for line in (paper or {"tables": {}})["tables"].get("table13", {}).items():
+    for line in (paper or {"tables": {}})["tables"].get("noise_scales", {}).items():
         scale, (mean, low, high) = float(line[0].split()[0]), line[1]["rescue_mean"]
         left.plot([scale + 0.06] * 2, [low, high], color=PAPER, lw=1.4)
         left.plot(scale + 0.06, mean, "o", color="white", ms=4.5, mec=PAPER, mew=1.2)
@@ -109,7 +109,7 @@ def layer_best(table, layers, selected):
     return figure
 
 
-def draws(table, attributes):
+def draws(table):
     """The three validation means under every draw of the noise, with their standard deviation as bands."""
     if len(table) < 2:
         return None
@@ -117,7 +117,7 @@ def draws(table, attributes):
     axes.axhline(0, color=RULE, zorder=0)
     for name, label, color in (("layer_rescue", "whole block", MUTED), ("expert_rescue", "selected expert", BLUE),
                                ("spec", "Spec", RUST)):
-        mean, spread = table[name].mean(), float(attributes.get(f"{name}_sd", "nan"))
+        mean, spread = table[name].mean(), float(table.attrs.get(f"{name}_sd", "nan"))
         if np.isfinite(spread):
             axes.axhspan(mean - spread, mean + spread, color=color, alpha=0.1, lw=0)
         axes.axhline(mean, color=color, lw=0.8)

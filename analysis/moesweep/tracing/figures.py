@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.colors import FuncNorm, LinearSegmentedColormap, Normalize
 from matplotlib.ticker import MaxNLocator
 
-from shown import number
-from tables import QUANTITIES
+from ..common.shown import number
+from .tables import QUANTITIES
 
 INK, MUTED, RULE = "#1f2933", "#64707d", "#d5dae0"
 BLUE, RUST, PAPER = "#2b5c8a", "#c0562f", "#9aa5b1"
@@ -30,15 +30,15 @@ plt.rcParams.update({
 HEADLINE = ("layer_rescue", "coalition_clean", "coalition_union", "expert_rescue", "control_mean", "spec")
 
 
-def answer(table1, paper):
+def answer(results, paper):
     """Mean rescues with intervals, one line each; the paper's, where there are any, under ours in grey."""
-    lines = [name for name in HEADLINE if name in table1.index and table1.n[name] > 0]
+    lines = [name for name in HEADLINE if name in results.index and results.n[name] > 0]
     if not lines:
         return None
     figure, axes = plt.subplots(figsize=(WIDTH, 0.75 + 0.36 * len(lines)))
     axes.axvline(0, color=RULE, zorder=0)
     for y, name in enumerate(lines):
-        mean, low, high = table1.loc[name, ["mean", "ci_low", "ci_high"]]
+        mean, low, high = results.loc[name, ["mean", "ci_low", "ci_high"]]
         color = RUST if name == "spec" else BLUE
         axes.plot([low, high], [y, y], color=color, lw=2.2, solid_capstyle="round")
         axes.plot(mean, y, "o", color=color, ms=6.5, mec="white", mew=0.9)
