@@ -1,6 +1,6 @@
 """What holds of a run's folder at every moment, whatever happened to the run: no committed file is ever lost or changed, none
-is half-written, no case is in two units, nothing is of another run, and the merged data are the same bits in the end. Each
-check returns a line for everything that is wrong, and [] where nothing is. It reads the files with h5py and hashlib alone."""
+is half-written, no case is in two units, nothing is of another run. Each check returns a line for everything that is wrong, and
+[] where nothing is. It reads the files with h5py and hashlib alone."""
 
 import functools
 import hashlib
@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 
 import h5py
-import numpy as np
+
+import compare_runs
 
 SEAL = re.compile(rb"\nsha256 ([0-9a-f]{64})\n\Z")
 LEFTOVER = re.compile(r"\..*\.tmp")  # what a killed process leaves; the next one removes it
@@ -66,9 +67,7 @@ def damage(path, sealed, digest):
         if seal[1].decode() != hashlib.sha256(content[:seal.start()]).hexdigest():
             return ["damaged: its seal is of other bytes"]
     try:
-        with h5py.File(path) as file:
-            for _ in walk(file):
-                pass
+        compare_runs.contents(path)
     except (OSError, KeyError, RuntimeError) as error:
         return [f"damaged: {error}"]
     return []
@@ -117,37 +116,7 @@ def problems(run, finished=False):
     return half_written(run, finished) + strangers(run) + doubled_cases(run)
 
 
-# --- in the end ---
-
-
-def different(sweep, expected):
-    """How the data of two merged files differ: everything but /provenance, bit by bit."""
-    with h5py.File(sweep) as a, h5py.File(expected) as b:
-        found, wanted = dict(walk(a)), dict(walk(b))
-    assert len(wanted) > 50  # else there was nothing to compare
-    wrong = [f"{name}: {'missing' if name not in found else 'not expected'}" for name in sorted(found.keys() ^ wanted.keys())]
-    return wrong + [f"{name}: differs" for name in wanted if name in found and found[name] != wanted[name]]
-
-
-def walk(file):
-    """(name, type, shape and bytes) of each dataset and attribute but for /provenance."""
-    def attributes(name, node):
-        for key, value in node.attrs.items():
-            yield f"{name}@{key}", bits(np.asarray(value))
-
-    yield from attributes("", file)
-    names = []
-    file.visit(names.append)
-    for name in names:
-        if name.split("/")[0] == "provenance":
-            continue
-        node = file[name]
-        yield from attributes(name, node)
-        yield name, bits(node[()]) if isinstance(node, h5py.Dataset) else "group"
-
-
-def bits(values):
-    return values.dtype.str, values.shape, values.tobytes()
+# --- files ---
 
 
 def identity(ini):

@@ -18,9 +18,12 @@ import tempfile
 import time
 from pathlib import Path
 
-import folder_checks
-import tiny
-from attempts import BLOWS, DISK, ENVIRONMENT, Place, Wrong, carry_out, draw_attempt, expect_nobody, random_of
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import compare_runs  # noqa: E402
+import folder_checks  # noqa: E402
+import tiny  # noqa: E402
+from attempts import BLOWS, DISK, ENVIRONMENT, Place, Wrong, carry_out, draw_attempt, expect_nobody, random_of  # noqa: E402
 
 MOST_ATTEMPTS = 6  # of a trial; nobody disturbs the last
 BASE = ["--cases.limit=20", "--cases.discovery=10", "--run.unit=1", "--stats.bootstrap=10", "--stats.sign_flips=10",
@@ -80,7 +83,7 @@ def judge_code(code, attempt, fell, done):
 
 
 def judge_sweep(bench, kind, run):
-    if wrong := folder_checks.different(run / "sweep.h5", bench.whole(kind) / "sweep.h5"):
+    if wrong := compare_runs.compare(run / "sweep.h5", bench.whole(kind) / "sweep.h5"):
         raise Wrong("; ".join(wrong))
 
 

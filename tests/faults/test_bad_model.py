@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
+import compare_runs
 from tiny import EXPERTS, FIRST, HIDDEN, INNER, OPENED, SECOND, Shard, files_below, message, refused, run
 
 NORM, ROUTER, DOWN = "model.norm.weight", "model.layers.1.mlp.gate.weight", "model.layers.1.mlp.experts.2.down_proj.weight"
@@ -131,8 +132,8 @@ def test_what_nobody_needs_is_passed_over_with_a_line(inputs, ranks):
         done = run(folder, *arguments, ranks=ranks if arguments[0] == "trace" else 1)
         assert (done.returncode, done.stderr) == (0, ""), done
         assert [note in done.stdout for note in notes] == [True] * 3, done.stdout
-    with h5py.File(folder / "run/sweep.h5") as ours, h5py.File(folder / "plain/sweep.h5") as plain:
-        assert (ours["rows/delta"][:] == plain["rows/delta"][:]).all()
+    assert compare_runs.compare(folder / "run/sweep.h5", folder / "plain/sweep.h5", attributes="none") == []
+    with h5py.File(folder / "run/sweep.h5") as ours:
         assert ours["provenance"].attrs["notes"].decode().splitlines() == notes
 
 

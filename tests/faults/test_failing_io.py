@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+import compare_runs
 import folder_checks
 import tiny
 from tiny import SMALL, files_below, message, run
@@ -103,7 +104,7 @@ def goes_on(folder, name):
     assert done.returncode == 0, done.stderr
     assert folder_checks.problems(folder / name, finished=True) == []
     assert folder_checks.lost(before, folder_checks.committed(folder / name)) == []
-    assert folder_checks.different(folder / name / "sweep.h5", folder / "whole" / "sweep.h5") == []
+    assert compare_runs.compare(folder / name / "sweep.h5", folder / "whole" / "sweep.h5") == []
 
 
 def test_every_call_of_a_merge(whole):
@@ -127,7 +128,7 @@ def test_every_call_of_a_merge(whole):
         if number < committed:  # the new file has not got its name
             assert contents(folder / "merged") == old, (call, number)
     assert folder_checks.problems(folder / "merged", finished=True) == []
-    assert folder_checks.different(folder / "merged" / "sweep.h5", folder / "whole" / "sweep.h5") == []
+    assert compare_runs.compare(folder / "merged" / "sweep.h5", folder / "whole" / "sweep.h5") == []
 
 
 def test_some_calls_at_two_ranks(whole):
@@ -171,7 +172,7 @@ def test_without_locks_everything_is_written_and_read(whole, tmp_path, error):
     for arguments, ranks in ((("trace", "trace.ini", *SMALL, "--run.out=runs/demo"), 2), (("merge", "runs/demo"), 1), (("report", "runs/demo"), 1)):
         done = run(tmp_path, *arguments, ranks=ranks, environment=no_flock(tmp_path, error))
         assert (done.returncode, done.stderr) == (0, ""), arguments
-    assert folder_checks.different(tmp_path / "runs/demo/sweep.h5", folder / "whole/sweep.h5") == []
+    assert compare_runs.compare(tmp_path / "runs/demo/sweep.h5", folder / "whole/sweep.h5") == []
     done = subprocess.run([sys.executable, "-c", README_LINES], cwd=tmp_path, capture_output=True, text=True,
                           env=os.environ | no_flock(tmp_path, error) | {"PYTHONPATH": str(tiny.ROOT / "analysis")})
     assert done.returncode == 0 and "layer_rescue" in done.stdout, done.stderr

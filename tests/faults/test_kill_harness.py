@@ -139,7 +139,8 @@ def test_slots_in_another_order(bench, outcome):
     def fault(run):
         shutil.copy(bench.whole("plain") / LAST, run / LAST)
         rewrite(run / LAST, swap)
-    assert outcome(fault) == "routing/contribution_norm: differs"
+    said = outcome(fault)
+    assert said.startswith("routing/contribution_norm: line ") and ";" not in said
 
 
 def test_a_sum_in_another_order(bench, outcome):
@@ -150,7 +151,7 @@ def test_a_sum_in_another_order(bench, outcome):
     def fault(run):
         shutil.copy(bench.whole("plain") / LAST, run / LAST)
         rewrite(run / LAST, move)
-    assert "rows/delta: differs" in outcome(fault)
+    assert "rows/delta: line " in outcome(fault)
 
 
 def test_an_exit_code_that_is_not_true():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import compare_runs
 import folder_checks
 from attempts import WATCHDOG, Place, expect_nobody, hit, ranks_of, started, wait_until
 from kill_harness import Bench
@@ -46,7 +47,7 @@ def goes_on(bench, place, start):
         with start(ranks, slow=0) as process:
             assert process.wait(timeout=240) == 0, place.said.read_text()
         assert folder_checks.problems(place.run, finished=True) == []
-        assert folder_checks.different(place.run / "sweep.h5", bench.whole("plain", LONG) / "sweep.h5") == []
+        assert compare_runs.compare(place.run / "sweep.h5", bench.whole("plain", LONG) / "sweep.h5") == []
     return run
 
 
@@ -168,7 +169,7 @@ def test_a_second_live_run_is_refused(bench, place, start, ranks):
         first.send_signal(signal.SIGCONT)
         assert first.wait(timeout=240) == 0
     assert folder_checks.problems(place.run, finished=True) == []
-    assert folder_checks.different(place.run / "sweep.h5", bench.whole("plain", LONG) / "sweep.h5") == []
+    assert compare_runs.compare(place.run / "sweep.h5", bench.whole("plain", LONG) / "sweep.h5") == []
 
 
 def expect_ended(process, place, rank, phase, what, seconds=240):

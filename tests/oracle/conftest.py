@@ -6,10 +6,6 @@ import json
 import pytest
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "numerics: passed again as other kinds of processor would, by jobs/numerics.sh")
-
-
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory):
     """A function from a recipe's name to the checkpoint's folder."""
