@@ -13,6 +13,6 @@ function(moesweep_fuzz name)
   else()
     target_sources(fuzz_${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/replay.cpp)
     add_test(NAME fuzz_${name} COMMAND fuzz_${name} ${corpus})
-    set_tests_properties(fuzz_${name} PROPERTIES TIMEOUT 120)   # a hang is a finding
+    set_tests_properties(fuzz_${name} PROPERTIES TIMEOUT 120 LABELS quick)   # a hang is a finding
   endif()
 endfunction()

@@ -12,7 +12,8 @@ if(MOESWEEP_WERROR)
 endif()
 target_link_libraries(moesweep_options INTERFACE moesweep_fmt)
 if(MOESWEEP_SANITIZE)
-  target_compile_options(moesweep_options INTERFACE -fsanitize=${MOESWEEP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_compile_options(moesweep_options INTERFACE -fsanitize=${MOESWEEP_SANITIZE} -fno-omit-frame-pointer
+                         -fno-sanitize-recover=all)
   target_link_options(moesweep_options INTERFACE -fsanitize=${MOESWEEP_SANITIZE})
 endif()
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Sets up, builds and passes all tests: the C++ suites by CTest, then the oracle and the faults by pytest, then those of
-# numbers once more as on other processors (numerics.sh). All run even if the first fails. Where there is nvcc, the program
-# of the preset cuda is built as well, and started: that needs no GPU.
+# Sets up, builds and passes all tests: the C++ suites by CTest, then the source tree, the oracle and the faults by pytest,
+# then those of numbers once more as on other processors (numerics.sh). All run even if one fails. Where there is nvcc, the
+# program of the preset cuda is built as well, and started: that needs no GPU. jobs/quick.sh passes the quick part.
 # Cost: see setup.sh for packages and torch, then about half an hour on two cores, the preset cuda included.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -28,6 +28,7 @@ export MOESWEEP_RUN=$MOESWEEP_BUILD/paper-demo   # the whole study on the demo, 
 rm -rf "$MOESWEEP_RUN"
 "$MOESWEEP_BUILD/moesweep" trace configs/paper-demo.ini --run.out="$MOESWEEP_RUN" || failed=1
 .venv/bin/ctest --preset "$preset" || failed=1
+.venv/bin/pytest -q tests/test_*.py || failed=1
 # These wait more than they compute, so they run beside the oracle; what they say comes at the end.
 declare -A beside
 run_beside() {

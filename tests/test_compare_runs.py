@@ -11,6 +11,8 @@ import pytest
 import compare_runs
 from compare_runs import compare
 
+pytestmark = pytest.mark.quick
+
 KINDS = {"block": 0, "expert": 1}
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.quick
+
 ROOT = Path(__file__).resolve().parents[1]
 CPP = {".h", ".cpp", ".cu", ".inc", ".in", ".c"}
 WIDTHS = {**dict.fromkeys(CPP, 120), ".txt": 120, ".cmake": 120, ".py": 128, ".sh": 128, ".sbatch": 128}  # columns

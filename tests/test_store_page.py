@@ -10,6 +10,8 @@ import pytest
 
 import compare_runs
 
+pytestmark = pytest.mark.quick
+
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = Path(os.environ.get("MOESWEEP_BUILD", ROOT / "build" / "cpu")) / "moesweep"
 PAGE = (ROOT / "docs" / "store.md").read_text()

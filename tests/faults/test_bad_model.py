@@ -10,6 +10,7 @@ from tiny import EXPERTS, FIRST, HIDDEN, INNER, OPENED, SECOND, Shard, files_bel
 NORM, ROUTER, DOWN = "model.norm.weight", "model.layers.1.mlp.gate.weight", "model.layers.1.mlp.experts.2.down_proj.weight"
 
 
+@pytest.mark.quick
 def test_sound_inputs_are_not_refused(inputs, ranks):
     """So that every refusal below comes of its own defect."""
     done = run(inputs.write().folder, "trace", "trace.ini", ranks=ranks)

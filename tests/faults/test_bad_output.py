@@ -101,6 +101,7 @@ def test_a_full_disk_keeps_the_finished_file(inputs):
 # --- what is there already ---
 
 
+@pytest.mark.quick
 def test_another_configuration(inputs, ranks):
     folder = inputs.write().folder
     assert run(folder, "trace", "trace.ini").returncode == 0

@@ -36,6 +36,7 @@ def test_key_that_a_run_needs(inputs, ranks, line, key):
     refused(inputs.write().folder, ranks, 64, f"{key}: required, set it in the configuration or as --{key}=...")
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(("argument", "words"), [
     ("--run.unit=0", "--run.unit: expected a whole number from 1"),
     ("--sweep.layers=2", "sweep.layers: expected layers 0 to 1 of this model, got 2"),

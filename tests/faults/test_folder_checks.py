@@ -38,6 +38,7 @@ def found(problems, name, *words):
     assert all(word in problems[0] for word in words), problems
 
 
+@pytest.mark.quick
 def test_nothing_is_found_in_a_sound_run(whole, planted):
     folder, before = planted
     assert {"cases.h5", "units/000000.h5", "units/000003.h5"} < before.keys()

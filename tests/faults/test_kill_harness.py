@@ -19,6 +19,7 @@ from attempts import BLOWS, WATCHDOG, Attempt, Blow, Place, Wrong
 from kill_harness import Bench, bring_to_end, can_mount, small_disk
 from tiny import watched_disk
 
+QUICK = ["kill a rank", "TERM to mpirun"]
 LAST = "units/000019.h5"  # not yet committed when something is planted
 
 
@@ -42,7 +43,8 @@ def test_whatever_befalls_it_a_run_loses_nothing(bench, tmp_path):
     assert tally["attempts"] > 60  # runs were interrupted, and went on
 
 
-@pytest.mark.parametrize("name", [name for name in BLOWS if name != "nothing"])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.quick if name in QUICK else ())
+                                  for name in BLOWS if name != "nothing"])
 def test_each_blow_falls(bench, tmp_path, name):
     """At a drawn moment it may come too late, on a fast machine more often; here it cannot."""
     if name == "full disk" and not can_mount():

@@ -144,6 +144,7 @@ def test_tokenize_prints_the_ids(checkpoint, name):
     assert pieces == [(str(i), str(b), str(e), piece) for i, (b, e), piece in zip(first.ids, first.offsets, first.tokens)]
 
 
+@pytest.mark.quick
 def test_print_config_prints_what_the_run_stores(checkpoint, facts_file, tmp_path):
     config = config_of(checkpoint("qwen3"), facts_file(FACTS), tmp_path, noise__scale=2)
     arguments = ["trace", config, "--noise.seed=3"]
@@ -172,6 +173,7 @@ def test_an_empty_value_on_the_command_line_is_one_in_a_file(tmp_path):
     assert program.call("trace", tmp_path / "full.ini", *emptied, "--print-config").stdout == printed
 
 
+@pytest.mark.quick
 def test_merge_makes_the_file_again_also_under_another_split(checkpoint, facts_file, tmp_path):
     config, out = config_of(checkpoint("qwen3"), facts_file(FACTS), tmp_path), tmp_path / "run"
     program.call("trace", config)
@@ -193,6 +195,7 @@ def test_merge_makes_the_file_again_also_under_another_split(checkpoint, facts_f
     assert "000000.h5" in program.call("merge", out, expect=65).stderr
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("command", [[], ["trace"], ["plan"], ["merge"], ["inspect"], ["tokenize"]], ids=" ".join)
 def test_help(command):
     printed = program.call(*command, "--help").stdout

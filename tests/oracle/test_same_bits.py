@@ -22,7 +22,9 @@ ALL_SPLITS = [(ranks, group, unit) for (ranks, group), unit in itertools.product
 SOME_SPLITS = [(ranks, group, UNITS[i % 3]) for i, (ranks, group) in enumerate(RANKS_AND_GROUPS)]
 FEW_SPLITS = [(1, 1, 1), (2, 2, 5), (4, 2, 16)]
 EVERYTHING = os.environ.get("MOESWEEP_TEST_EVERYTHING") == "yes"  # all combinations for all, by hand
-SPLITS = [pytest.param(name, precision, *split, marks=pytest.mark.numerics if split == FEW_SPLITS[1] else ())
+QUICK = [("qwen3", "fp32", (2, 2, 16)), ("qwen3", "fp32", (3, 1, 1))]
+SPLITS = [pytest.param(name, precision, *split, marks=[pytest.mark.numerics] * (split == FEW_SPLITS[1])
+                       + [pytest.mark.quick] * ((name, precision, split) in QUICK))
           for name, precision, splits in [("glm4", "fp32", ALL_SPLITS), ("qwen3", "fp32", SOME_SPLITS),
                                           ("mixtral", "fp32", SOME_SPLITS), ("qwen3", "fp64", FEW_SPLITS),
                                           ("glm4", "split", FEW_SPLITS), ("mixtral", "parity", FEW_SPLITS),
@@ -89,6 +91,7 @@ def checkpoint_of(file):
 # --- going on with a run ---
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("lost", [["units/000001.h5", "sweep.h5"], ["units/000000.h5", "units/000003.h5", "sweep.h5"],
                                   ["cases.h5", "units/000002.h5"], ["sweep.h5"]], ids=" ".join)
 def test_lost_files_are_made_again(config, tmp_path, whole, lost):
@@ -103,6 +106,7 @@ def test_lost_files_are_made_again(config, tmp_path, whole, lost):
         assert (path.stat().st_mtime_ns == written) == (str(path.relative_to(out)) not in lost), path
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_another_configuration_is_refused(whole, tmp_path, ranks):
     file, folder, _ = whole("qwen3")
@@ -150,6 +154,7 @@ PARTS = {
 }
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("part", PARTS)
 def test_a_smaller_sweep_is_a_part_of_the_full_one(whole, tmp_path, part):
     file, _, full = whole("qwen3")

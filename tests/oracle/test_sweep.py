@@ -76,11 +76,13 @@ def scanned_cases(folder, facts, bos):
     return synthetic_facts.scanned_cases(tokenizer, synthetic_facts.make_facts(facts), bos)
 
 
-PARAMETERS = [(name, precision) for name, precision in itertools.product(checkpoints.RECIPES, DTYPES)
+PARAMETERS = [pytest.param((name, precision), id=f"{name}-{precision}",
+                           marks=pytest.mark.quick if (name, precision) == ("qwen3", "fp32") else ())
+              for name, precision in itertools.product(checkpoints.RECIPES, DTYPES)
               if precision != "split" or checkpoints.RECIPES[name].dtype == torch.bfloat16]
 
 
-@pytest.fixture(scope="module", params=PARAMETERS, ids="-".join)
+@pytest.fixture(scope="module", params=PARAMETERS)
 def run(request, checkpoint, facts_file, tmp_path_factory):
     name, precision = request.param
     folder, work = checkpoint(name), tmp_path_factory.mktemp("run")
