@@ -31,6 +31,11 @@ TEXT_OR_COMMENT = re.compile(r"""//[^\n]*|/\*.*?\*/|R"\((?s:.*?)\)"|"(?:\\.|[^"\
 INCLUDE = re.compile(r"""^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<(moesweep/[^>]+)>)""", re.MULTILINE)
 
 
+# Paths on pages, but not those that a build or a run makes, of other packages, beside the tree, or with a placeholder.
+NAMED = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w.-]+\.(?:h|cpp|py|sh|md|ini|sbatch|cmake|txt))`")
+MADE = re.compile(r"(?:build|runs|units|report|log|RUN)\b|(?:identity|config)\.ini$|BoostConfig\.cmake|nccl\.h|\.\./|.*\b[A-Z]{3,}\b(?!\.(?:md|txt))")
+
+
 # --- the rooms ---
 
 
@@ -151,7 +156,22 @@ def long_files(root):
     return [f"{path.relative_to(root)}: {lines} lines, {MOST_LINES} at most" for path, lines in counted if lines > MOST_LINES]
 
 
-CHECKS = [wrong_includes, unlisted_rooms, tensor_names, methods_nouns, wide_lines, long_files]
+# --- pages ---
+
+
+def missing_paths(root):
+    """Files and folders that a page names and the tree lacks; `families.h` may be anywhere in it."""
+    paths = [*root.iterdir(), *(path for folder in [*FOLDERS, "configs", "docs"] for path in (root / folder).rglob("*"))]
+    tree = {f"/{path.relative_to(root)}" for path in paths}
+    wrong = []
+    for page in [root / "README.md", *sorted((root / "docs").glob("*.md")), root / "tests/README.md", root / "bench/README.md"]:
+        for number, line in enumerate(page.read_text().split("\n") if page.is_file() else [], 1):
+            wrong += [f"{page.relative_to(root)}:{number}: {name}" for name in NAMED.findall(line)
+                      if not MADE.match(name) and not any(path.endswith(f"/{name.rstrip('/')}") for path in tree)]
+    return wrong
+
+
+CHECKS = [wrong_includes, unlisted_rooms, tensor_names, methods_nouns, wide_lines, long_files, missing_paths]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -176,6 +196,7 @@ SOUND = {
     "include/moesweep/base/version.h.in": "",
     "include/moesweep/store/store.h": "// " + "x" * 117 + "\n",
     "jobs/one.sh": "#" * 128 + "\n",
+    "docs/page.md": "`src/run/dealer.cpp`, `private.h`, `src/run/`, `build/cpu/moesweep`, `src/ROOM/`, `/rows`, `w / n`\n",
     "tests/one.py": "x = '" + "x" * 128 + "'\n",
 }
 
@@ -213,6 +234,8 @@ PLANTED = [
     (wide_lines, "jobs/x.sh", "x" * 129, "jobs/x.sh:1: 129 columns, 128 at most"),
     (wide_lines, "tests/x.py", "x = 1\n#" + "x" * 128, "tests/x.py:2: 129 columns, 128 at most"),
     (wide_lines, "tests/x.py", f'def f():\n    """One.\n    {"x" * 125}"""\n', "tests/x.py:3: 132 columns, 128 at most"),
+    (missing_paths, "docs/page.md", "\n`src/run/gone.h`", "docs/page.md:2: src/run/gone.h"),
+    (missing_paths, "README.md", "see `gone.h` and `jobs/one.sh`", "README.md:1: gone.h"),
     (long_files, "src/run/x.cpp", "\n" * 351, "src/run/x.cpp: 351 lines, 350 at most"),
 ]
 
