@@ -21,7 +21,9 @@
 #include "moesweep/tracing/interventions.h"
 #include "moesweep/model/layers.h"
 #include "moesweep/run/layout.h"
-#include "moesweep/tracing/protocol.h"
+#include "moesweep/run/device.h"
+#include "moesweep/tracing/noise.h"
+#include "moesweep/tracing/series.h"
 
 using namespace moesweep;
 
@@ -163,27 +165,28 @@ std::vector<Request> read_requests(const std::string& path) {
 }
 
 void run(const std::string& config_file, const std::string& sample) {
-    TracingConfig config = load_config(config_file, {});
+    TracingConfig config = load_config<TracingConfig>(config_file, {});
     config.run.device = RunDevice::cpu;
-    const Inputs inputs = open_inputs(config, Comm::alone(), settle_device(config, Comm::alone()));
-    if (inputs.model.model_type != "qwen3_moe")
-        fail(Exit::data, "{}: only qwen3_moe is timed", inputs.model.model_type);
-    Model model{inputs.model, {}, inputs.weights->final_norm(), Rotary(inputs.model, 4096, Precision::fp32)};
-    for (std::int64_t l = 0; l < inputs.model.num_hidden_layers; ++l) model.layers.push_back(inputs.weights->layer(l));
+    const ModelInputs inputs = open_model(config.model, Comm::alone(), settle_device(config, Comm::alone()));
+    if (inputs.config.model_type != "qwen3_moe")
+        fail(Exit::data, "{}: only qwen3_moe is timed", inputs.config.model_type);
+    Model model{inputs.config, {}, inputs.weights->final_norm(), Rotary(inputs.config, 4096, Precision::fp32)};
+    for (std::int64_t l = 0; l < inputs.config.num_hidden_layers; ++l) model.layers.push_back(inputs.weights->layer(l));
 
     const std::vector<Request> requests = read_requests(sample);
     std::map<std::int64_t, Subject> subjects;
-    for (std::size_t record = 0; record < inputs.facts.size(); ++record) {
-        const Fact& fact = inputs.facts[record];
+    const std::vector<Fact> facts = read_facts(config.cases.path);
+    for (std::size_t record = 0; record < facts.size(); ++record) {
+        const Fact& fact = facts[record];
         const auto wanted = [&](const Request& r) { return r.case_id == fact.case_id; };
         if (std::none_of(requests.begin(), requests.end(), wanted)) continue;
         const Case c = make_case(inputs.tokenizer, config, fact, static_cast<std::int32_t>(record));
         const at::Tensor noise =
-            make_pass_case(config, inputs, c, 0, {config.noise.scale, 0}).noise.to(inputs.weights->dtype());
+            make_pass_case(config.noise, inputs, c, 0, {config.noise.scale, 0}).noise.to(inputs.weights->dtype());
         subjects.emplace(fact.case_id, Subject(model, *inputs.weights, c, noise));
     }
     std::vector<Patch> patches;
-    const std::vector<SitePlan> sites = sweep_sites(config, inputs.model);
+    const std::vector<SitePlan> sites = sweep_sites(config, inputs.config);
     for (const auto& r : requests) patches.push_back(subjects.at(r.case_id).find_patch(r, sites));
 
     std::vector<double> rescues;

@@ -15,7 +15,7 @@
 
 #include "moesweep/run/device.h"
 #include "moesweep/run/layout.h"
-#include "moesweep/tracing/protocol.h"
+#include "moesweep/tracing/layer_pass.h"
 #include "product_rate.h"
 #include "profile.h"
 #include "timing.h"
@@ -65,7 +65,7 @@ std::optional<Options> read_options(int argc, char** argv) {
 }
 
 TracingConfig make_config(const Options& o) {
-    return parse_config(
+    return parse_config<TracingConfig>(
         fmt::format("[model]\nprecision = {}\nweights = {}\n[run]\ndevice = {}\nmemory = {}\nunit = {}\n", o.precision,
                     o.streamed ? "streamed" : "resident", o.device, o.memory, o.cases),
         "gpu_sweep");

@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     fuzz::write(path, folder.file);
     fuzz::edit_file(path, {data, size});
     fuzz::write_sealed(path, read_file(path));
-    fuzz::expect_value_or_error([&] { folder.store().read_scan(); });
+    fuzz::expect_value_or_error([&] { read_scan(folder.store(), some_config()); });
     fuzz::expect_all_closed();
     return 0;
 }

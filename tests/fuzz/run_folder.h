@@ -21,7 +21,7 @@ struct RunFolder : Scratch {
     std::filesystem::path cases() const { return *this / "cases.h5"; }
 
     void write_sound_unit() const { store().write_unit(0, tables_of_cases(0, 2, "patch", 2, 3)); }
-    void write_sound_cases() const { store().write_scan({random_cases(5, 1), {{"family", "qwen3_moe"}}}); }
+    void write_sound_cases() const { write_scan(store(), {random_cases(5, 1), {{"family", "qwen3_moe"}}}); }
 };
 
 }  // namespace moesweep::fuzz

@@ -9,9 +9,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string_view bytes = fuzz::text_of({data, size});
     const std::filesystem::path path = folder.store().unit_path(0);
     fuzz::write_sealed(path, bytes);
-    fuzz::expect_value_or_error([&] { folder.store().read_unit(0); });
+    fuzz::expect_value_or_error([&] { folder.store().read_unit<UnitTables>(0); });
     fuzz::write(path, bytes);
-    fuzz::expect_value_or_error([&] { folder.store().read_unit(0); });
+    fuzz::expect_value_or_error([&] { folder.store().read_unit<UnitTables>(0); });
     fuzz::expect_all_closed();
     return 0;
 }

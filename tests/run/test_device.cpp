@@ -2,6 +2,7 @@
 #include <c10/util/Exception.h>
 
 #include "catch_beside_torch.h"
+#include "moesweep/config/config.h"
 #include "moesweep/run/device.h"
 #include "moesweep/model/device_errors.h"
 #include "moesweep/comm/gpu.h"
@@ -50,13 +51,13 @@ TEST_CASE("cuda without a GPU is refused by name", "[device]") {
 
 TEST_CASE("the device that is chosen is there, and settles the precision", "[device]") {
     const bool gpus = visible_gpus().value_or(0) > 0;
-    TracingConfig config;
+    RunConfig config;
     CHECK(settle_device(config, world()).is_cuda() == gpus);
     CHECK((config.run.device == (gpus ? RunDevice::cuda : RunDevice::cpu)));
     CHECK((config.model.precision == (gpus ? Precision::split : Precision::fp32)));
 
     for (const auto asked : {Precision::fp64, Precision::parity}) {
-        config = TracingConfig{};
+        config = RunConfig{};
         config.run.device = RunDevice::cpu;
         config.model.precision = asked;
         CHECK(settle_device(config, world()).is_cpu());

@@ -19,12 +19,12 @@ namespace {
 std::string words_for(const TracingConfig& config, const Identity& identity) {
     const Scratch scratch;
     const Store here = opened(scratch / "here"), there(scratch / "there");
-    there.open(config, identity);
+    there.open(to_ini(config), identity);
     there.write_unit(0, tables_of_cases(0, 2));
-    there.write_scan({random_cases(2, 1), {}});
+    write_scan(there, {random_cases(2, 1), {}});
     fs::copy(there.unit_path(0), here.unit_path(0));
     fs::copy(scratch / "there" / "cases.h5", scratch / "here" / "cases.h5");
-    const Failure unit = failure_of([&] { here.read_units(1); }), scan = failure_of([&] { here.read_scan(); });
+    const Failure unit = failure_of([&] { read_units(here, 1); }), scan = failure_of([&] { read_scan(here, some_config()); });
     const auto of_file = [&](const Failure& failure, const fs::path& file) {
         CHECK(failure.code == Exit::data);
         const std::string front = file.string() + ": /: identity: belongs to another run than " +
@@ -43,20 +43,17 @@ TEST_CASE("a file of another configuration, other weights, another tokenizer or 
     TracingConfig scale = some_config(), unit = some_config();
     scale.noise.scale = 4;
     unit.run.unit = 8;
-    Identity weights = some_identity(), tokenizer = some_identity(), facts = some_identity();
-    weights.weights_sha256[5] = 'f';
-    tokenizer.tokenizer_sha256[5] = 'f';
-    facts.facts_sha256[5] = 'f';
     const auto differs = [](const std::string& key, const std::string& theirs, const std::string& ours) {
         return key + ": the file has " + theirs + ", the run " + ours;
     };
-    CHECK(words_for(scale, some_identity()) == differs("noise.scale", "4", "3"));
-    CHECK(words_for(unit, some_identity()) == differs("run.unit", "8", "16"));
-    CHECK(words_for(some_config(), weights) ==
-          differs("weights_sha256", weights.weights_sha256, some_identity().weights_sha256));
-    CHECK(words_for(some_config(), tokenizer) ==
-          differs("tokenizer_sha256", tokenizer.tokenizer_sha256, some_identity().tokenizer_sha256));
-    CHECK(words_for(some_config(), facts) == differs("facts_sha256", facts.facts_sha256, some_identity().facts_sha256));
+    CHECK(words_for(scale, some_identity(scale)) == differs("noise.scale", "4", "3"));
+    CHECK(words_for(unit, some_identity(unit)) == differs("run.unit", "8", "16"));
+    for (const char* key : {"weights_sha256", "tokenizer_sha256", "facts_sha256"}) {
+        Identity other = some_identity();
+        const std::string ours = value_of(other, key);
+        value_of(other, key)[5] = 'f';
+        CHECK(words_for(some_config(), other) == differs(key, value_of(other, key), ours));
+    }
 }
 
 TEST_CASE("a file of a program with other keys is refused, naming one") {
@@ -65,11 +62,11 @@ TEST_CASE("a file of a program with other keys is refused, naming one") {
     store.write_unit(0, tables_of_cases(0, 2));
     const std::string ours = read_file(scratch / "run" / "identity.ini");
     write_file_atomically(scratch / "run" / "identity.ini", ours + "new.key = 1\n");
-    CHECK_THAT(failure_of([&] { store.read_unit(0); }).message,
+    CHECK_THAT(failure_of([&] { store.read_unit<UnitTables>(0); }).message,
                Contains("new.key: the file has no such key, the run 1"));
     store.write_unit(0, tables_of_cases(0, 2));
     write_file_atomically(scratch / "run" / "identity.ini", ours);
-    CHECK_THAT(failure_of([&] { store.read_unit(0); }).message,
+    CHECK_THAT(failure_of([&] { store.read_unit<UnitTables>(0); }).message,
                Contains("new.key: the file has 1, the run no such key"));
 }
 
@@ -99,7 +96,7 @@ TEST_CASE("a lost unit, a doubled one and one of another series end the merge by
     const Failure failure = failure_of([&] { run.merge(); });
     CHECK(failure.code == Exit::data);
     CHECK(failure.message == file.string() + expected);
-    CHECK_FALSE(fs::exists(run.store.sweep_path()));
+    CHECK_FALSE(fs::exists(run.path()));
 }
 
 TEST_CASE("no flipped bit of a unit gets into a merged file") {
@@ -118,10 +115,10 @@ TEST_CASE("no flipped bit of a unit gets into a merged file") {
         CHECK(failure.code == Exit::data);
         CHECK_THAT(failure.message, Catch::Matchers::StartsWith(file.string() + ": damaged: "));
     }
-    CHECK_FALSE(fs::exists(run.store.sweep_path()));
+    CHECK_FALSE(fs::exists(run.path()));
     std::ofstream(file, std::ios::binary) << good;
     run.merge();
-    CHECK(read_sweep(run.store.sweep_path()).sweep == tables_of_cases(0, n_cases));
+    CHECK(read_merged(run.path()) == tables_of_cases(0, n_cases, "patch"));
 }
 
 TEST_CASE("a column lost to zeros is refused, though its checksum is lost to zeros with it and agrees") {
@@ -147,7 +144,7 @@ TEST_CASE("a column lost to zeros is refused, though its checksum is lost to zer
     CHECK(H5Dread(column, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, deltas.data()) >= 0);
     CHECK(deltas == std::vector<double>(deltas.size(), 0));  // HDF5 alone takes them for data
     CHECK((H5Dclose(column) >= 0 && H5Fclose(file) >= 0));
-    CHECK_THAT(failure_of([&] { store.read_unit(0); }).message, Contains("000000.h5: damaged: "));
+    CHECK_THAT(failure_of([&] { store.read_unit<UnitTables>(0); }).message, Contains("000000.h5: damaged: "));
 }
 
 TEST_CASE("the seal is the SHA-256 of what HDF5 reads") {
@@ -163,6 +160,6 @@ TEST_CASE("the seal is the SHA-256 of what HDF5 reads") {
     CHECK(H5Fopen((scratch / "image.h5").c_str(), H5F_ACC_RDONLY, H5P_DEFAULT) < 0);  // not a byte of it is the seal's
     for (const std::string& bad : {image, content + "\n", content + content, std::string(), content.substr(0, 72)}) {
         std::ofstream(store.unit_path(0), std::ios::binary) << bad;
-        CHECK_THAT(failure_of([&] { store.read_unit(0); }).message, Contains("000000.h5: damaged: "));
+        CHECK_THAT(failure_of([&] { store.read_unit<UnitTables>(0); }).message, Contains("000000.h5: damaged: "));
     }
 }

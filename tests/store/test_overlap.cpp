@@ -45,20 +45,20 @@ TEST_CASE("a dying attempt whose temporary file a new one removes fails cleanly"
     const Store& store = run.store;
     const UnitTables tables = tables_of_cases(40, 44);
     const auto write_unit = [&] { store.write_unit(3, tables); };
-    const auto write_scan = [&] { store.write_scan({run.tables.cases, {}}); };
+    const auto write_cases = [&] { write_scan(store, {run.cases, {}}); };
     const auto merge = [&] { run.merge(); };
 
     expect_clean_failure(store.folder(), store.unit_path(3), when, write_unit);
-    expect_clean_failure(store.folder(), store.folder() / "cases.h5", when, write_scan);
-    expect_clean_failure(store.folder(), store.sweep_path(), when, merge);
+    expect_clean_failure(store.folder(), store.folder() / "cases.h5", when, write_cases);
+    expect_clean_failure(store.folder(), run.path(), when, merge);
     write_unit();
-    write_scan();
+    write_cases();
     merge();
-    CHECK(store.read_unit(3) == tables);
-    CHECK(store.read_scan());
-    CHECK(read_sweep(store.sweep_path()).sweep == tables_of_cases(0, n_cases));
+    CHECK(store.read_unit<UnitTables>(3) == tables);
+    CHECK(read_scan(store, some_config()));
+    CHECK(read_merged(run.path()) == tables_of_cases(0, n_cases, "patch"));
     expect_clean_failure(store.folder(), store.unit_path(3), when, write_unit);  // what was committed stays
-    expect_clean_failure(store.folder(), store.sweep_path(), when, merge);
+    expect_clean_failure(store.folder(), run.path(), when, merge);
 }
 
 TEST_CASE("two attempts that commit the same unit leave its bytes, whoever is last") {
@@ -98,6 +98,6 @@ TEST_CASE("every step of a commit is passed once, in order, and the file is ther
     run.store.write_unit(3, tables_of_cases(40, 44));
     CHECK(seen == all);
     seen.clear();
-    run.store.write_scan({{}, {}});
+    write_scan(run.store, {{}, {}});
     CHECK(seen == all);
 }

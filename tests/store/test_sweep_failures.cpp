@@ -1,4 +1,4 @@
-// The merged file when its disk fails, and what is refused of a damaged one.
+// The merged file when its disk fails.
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -70,8 +70,8 @@ TEST_CASE("a disk that fills up at any point leaves no merged file, and the next
     const Scratch scratch;
     const Run run(scratch / "run", 5, "patch", 100);
     run.merge();
-    const std::string complete = read_file(run.store.sweep_path());
-    fs::remove(run.store.sweep_path());
+    const std::string complete = read_file(run.path());
+    fs::remove(run.path());
     const std::vector<std::string> before = entries(run.store.folder());
     for (std::size_t limit = 0; limit < complete.size(); limit += 1 + complete.size() / 50) {
         CAPTURE(limit, complete.size());
@@ -85,7 +85,7 @@ TEST_CASE("a disk that fills up at any point leaves no merged file, and the next
         CHECK(H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL) == 0);
     }
     run.merge();
-    CHECK(read_file(run.store.sweep_path()) == complete);
+    CHECK(read_file(run.path()) == complete);
 }
 
 TEST_CASE("a full disk and a read-only folder leave no file behind") {
@@ -97,21 +97,22 @@ TEST_CASE("a full disk and a read-only folder leave no file behind") {
     }
     const Run run(scratch / "disk" / "run", 37);
     const UnitTables unit = tables_of_cases(37, 60);
+    const std::vector<std::string> in_units = entries(run.store.folder() / "units");
     const auto expect_io = [&](const Failure& failure, const std::string& file, const std::string& reason) {
         CHECK(failure.code == Exit::io);
         CHECK_THAT(failure.message, Contains(file + ": ") && Contains(reason));
         CHECK(entries(run.store.folder()) == std::vector<std::string>{"config.ini", "identity.ini", "units"});
-        CHECK(entries(run.store.folder() / "units") == std::vector<std::string>{"000000.h5"});
+        CHECK(entries(run.store.folder() / "units") == in_units);
     };
     disk.fill();
     expect_io(failure_of([&] { run.merge(); }), "sweep.h5", "No space left on device");
     expect_io(failure_of([&] { run.store.write_unit(1, unit); }), "000001.h5", "No space left on device");
-    expect_io(failure_of([&] { run.store.write_scan({run.tables.cases, {}}); }), "cases.h5", "No space left on device");
+    expect_io(failure_of([&] { write_scan(run.store, {run.cases, {}}); }), "cases.h5", "No space left on device");
     disk.empty();
     disk.set_read_only(true);
     expect_io(failure_of([&] { run.merge(); }), "sweep.h5", "Read-only file system");
     expect_io(failure_of([&] { run.store.write_unit(1, unit); }), "000001.h5", "Read-only file system");
-    expect_io(failure_of([&] { run.store.open(some_config(37), some_identity()); }), "run", "Read-only file system");
+    expect_io(failure_of([&] { run.store.open(to_ini(some_config(37)), some_identity(some_config(37))); }), "run", "Read-only file system");
     disk.set_read_only(false);
 
     // some blocks are free, but not enough
@@ -122,42 +123,5 @@ TEST_CASE("a full disk and a read-only folder leave no file behind") {
     expect_io(failure_of([&] { run.store.write_unit(1, unit); }), "000001.h5", "No space left on device");
     disk.empty();
     run.merge();
-    CHECK(read_sweep(run.store.sweep_path()).sweep == tables_of_cases(0, 37));
-}
-
-TEST_CASE("a merged file without one of its parts is refused, by name") {
-    const Scratch scratch;
-    const Run run(scratch / "run", 16);
-    run.merge();
-    const std::string part =
-        GENERATE("base", "controls", "conditions", "conditions/01", "conditions/02/rows", "cases/relaxed_split");
-    edit(run.store.sweep_path(), [&](hid_t file) { CHECK(H5Ldelete(file, part.c_str(), H5P_DEFAULT) >= 0); });
-    const Failure failure = failure_of([&] { read_sweep(run.store.sweep_path()); });
-    CHECK(failure.code == Exit::data);
-    CHECK_THAT(failure.message, Contains("sweep.h5: " + part + ": cannot be opened"));
-}
-
-TEST_CASE("an attribute of another type is refused") {
-    const Scratch scratch;
-    const Run run(scratch / "run", 16);
-    run.merge();
-    edit(run.store.sweep_path(), [](hid_t file) {
-        CHECK(H5Adelete_by_name(file, "conditions/01", "scale", H5P_DEFAULT) >= 0);
-        CHECK(H5Arename_by_name(file, "conditions/01", "draw", "scale", H5P_DEFAULT) >= 0);
-    });
-    const Failure failure = failure_of([&] { read_sweep(run.store.sweep_path()); });
-    CHECK(failure.code == Exit::data);
-    CHECK_THAT(failure.message, Contains("sweep.h5: conditions/01/scale: expected a 64-bit floating-point number"));
-}
-
-TEST_CASE("a damaged merged file is refused") {
-    const Scratch scratch;
-    const Run run(scratch / "run", 16);
-    run.merge();
-    fs::resize_file(run.store.sweep_path(), fs::file_size(run.store.sweep_path()) - 1);
-    const Failure cut = failure_of([&] { read_sweep(run.store.sweep_path()); });
-    CHECK(cut.code == Exit::data);
-    CHECK_THAT(cut.message, Contains("sweep.h5: "));
-    CHECK(failure_of([&] { read_sweep(scratch / "none.h5"); }).message ==
-          (scratch / "none.h5").string() + ": no such file");
+    CHECK(read_merged(run.path()) == tables_of_cases(0, 37));
 }

@@ -59,7 +59,7 @@ TEST_CASE("the merged file does not show how cases were divided into units") {
     for (const std::int32_t unit : {1, 5, 16}) {
         const Run run(scratch / std::to_string(unit), unit, vectors, width);
         run.merge();
-        files.push_back(read_file(run.store.sweep_path()));
+        files.push_back(read_file(run.path()));
     }
     CHECK(files[0] == files[1]);
     CHECK(files[0] == files[2]);
@@ -120,72 +120,42 @@ TEST_CASE("the merged file holds what the contract names") {
         expect_group(parent + "rows", rows);
     }
     expect_group("controls", rows);
-    CHECK(contents(run.store.sweep_path()) == expected);
+    CHECK(contents(run.path()) == expected);
 }
 
-TEST_CASE("the merged file reads back as it was written, but for the vectors") {
+TEST_CASE("the merged file reads back as it was written") {
     const Scratch scratch;
-    const Run run(scratch / "run", 5, "patch");
+    const std::string vectors = GENERATE("", "patch", "output");
+    const Run run(scratch / "run", 5, vectors);
     run.merge();
-    const RunTables found = read_sweep(run.store.sweep_path());
-    const auto of_all_cases = [](UnitTables tables) {  // the file keeps no ranges
-        tables.case_begin = 0;
-        tables.case_end = n_cases;
-        return tables;
-    };
-    CHECK(std::ranges::equal(found.cases, run.tables.cases, same_case));
-    CHECK(found.sweep == tables_of_cases(0, n_cases));
-    CHECK(found.controls == run.tables.controls);
-    REQUIRE(found.conditions.size() == 3);
-    for (std::size_t n = 0; n < 3; ++n) {
-        const Condition& expected = run.tables.conditions[n];
+    CHECK(std::ranges::equal(to_cases(read_merged_table<CaseColumns>(run.path(), "cases"), "sweep.h5"), run.cases,
+                             same_case));
+    CHECK(read_merged(run.path()) == tables_of_cases(0, n_cases, vectors));
+    CHECK(read_merged_table<RowTable>(run.path(), "controls") == run.controls.rows);
+    for (std::size_t n = 0; n < run.conditions.size(); ++n) {
         CAPTURE(n);
-        CHECK(found.conditions[n].scale == expected.scale);
-        CHECK(found.conditions[n].draw == expected.draw);
-        CHECK(found.conditions[n].tables == of_all_cases(expected.tables));
+        UnitTables expected = run.conditions[n].tables;
+        expected.items = {0, n_cases};  // the file keeps no ranges
+        CHECK(read_merged(run.path(), fmt::format("conditions/{:02}/", n)) == expected);
     }
 }
 
-TEST_CASE("a hundred conditions and more keep their order") {
+TEST_CASE("a run without a unit has a merged file too") {
     const Scratch scratch;
-    const Store store(scratch / "run");
-    store.open(some_config(), some_identity());
-    RunTables run{random_cases(3, 1), store.read_units(0), {}, {}};
-    for (std::int32_t draw = 0; draw < 110; ++draw) run.conditions.push_back({3, draw, UnitTables{}});
-    store.write_sweep(0, run, {}, {}, {});
-    const RunTables found = read_sweep(store.sweep_path());
-    REQUIRE(found.conditions.size() == 110);
-    for (std::size_t n = 0; n < 110; ++n) CHECK(found.conditions[n].draw == run.conditions[n].draw);
-}
-
-TEST_CASE("a run without a usable case has a merged file too") {
-    const Scratch scratch;
-    const Store store(scratch / "run");
-    store.open(some_config(), some_identity());
-    store.write_sweep(0, {random_cases(3, 1), store.read_units(0), {}, {}}, {}, {}, {});
-    const RunTables found = read_sweep(store.sweep_path());
-    CHECK(found.cases.size() == 3);
-    CHECK(found.sweep.rows.size() == 0);
-    CHECK(found.controls.size() == 0);
-    CHECK(found.conditions.empty());
-}
-
-TEST_CASE("vectors come from the primary units, whichever series merges") {
-    const Scratch scratch;
-    const Run run(scratch / "run", 16, "patch");
+    Run run(scratch / "run", 37);
+    run.units = 0;
+    run.conditions.clear();
     run.merge();
-    const std::string expected = read_file(run.store.sweep_path());
-    run.store.series("other").write_sweep(run.units, run.tables, some_results(), some_meta(), {{"command", "first"}});
-    CHECK(read_file(run.store.sweep_path()) == expected);
+    CHECK(read_merged(run.path()) == UnitTables{{0, n_cases}, {}, {}, {}});
 }
 
 TEST_CASE("merging again replaces the file; provenance changes nothing but itself") {
     const Scratch scratch;
     const Run run(scratch / "run", 16);
     run.merge("first");
-    const std::string first = read_file(run.store.sweep_path());
+    const std::string first = read_file(run.path());
     run.merge("other");
-    const std::string second = read_file(run.store.sweep_path());
+    const std::string second = read_file(run.path());
     REQUIRE(first.size() == second.size());
     const auto at = static_cast<std::size_t>(std::ranges::mismatch(first, second).in1 - first.begin());
     CHECK(first.substr(at, 5) == "first");
@@ -196,40 +166,40 @@ TEST_CASE("merging again replaces the file; provenance changes nothing but itsel
 
 TEST_CASE("what does not fit together is not merged") {
     const Scratch scratch;
-    const Run run(scratch / "run", 16, "patch");
-    const auto merge = [&](const RunTables& tables, const std::vector<ResultTable>& results) {
-        return failure_of([&] { run.store.write_sweep(run.units, tables, results, {}, {}); });
-    };
-    const auto expect_refused = [&](const std::function<void(RunTables&)>& spoil, Exit code,
-                                    const std::string& message) {
-        RunTables tables = run.tables;
-        spoil(tables);
-        const Failure failure = merge(tables, {});
-        CHECK(failure.code == code);
-        CHECK_THAT(failure.message, Contains("sweep.h5: " + message));
-    };
-    expect_refused([](RunTables& t) { t.cases.resize(35); }, Exit::data, "case_end: 37, but there are 35 cases");
-    expect_refused([](RunTables& t) { t.conditions[1].tables.case_end = 38; }, Exit::data,
-                   "conditions/01/case_end: 38, but there are 37 cases");
-    expect_refused([](RunTables& t) { t.sweep.base.delta_clean.pop_back(); }, Exit::internal,
-                   "base/delta_clean: 36 values, expected 37 x 1");
-    expect_refused([](RunTables& t) { t.conditions[1].tables.rows.layer[1] = -1; }, Exit::internal,
-                   "conditions/01/rows: line 1 is out of order");
-    expect_refused([](RunTables& t) { t.conditions[0].tables.base.case_index[0] = 9; }, Exit::internal,
-                   "conditions/00/base/case: line 0 is of case 9, expected one in [2, 9)");
-    expect_refused([](RunTables& t) { t.controls.case_index.back() = 37; }, Exit::internal, "controls/case: line ");
-    expect_refused([](RunTables& t) { t.controls.members.pop_back(); }, Exit::internal, "controls/members: ");
-
-    std::vector<ResultTable> ragged = some_results();
-    std::get<std::vector<double>>(ragged[0].columns[1].values).pop_back();
-    const Failure results = merge(run.tables, ragged);
-    CHECK(results.code == Exit::internal);
-    CHECK_THAT(results.message, Contains("sweep.h5: results/layers/mean: 2 values, expected 3 x 1"));
-
-    run.store.write_unit(1, tables_of_cases(16, 32));
-    const Failure vectors = merge(run.tables, {});
-    CHECK(vectors.code == Exit::data);
-    CHECK_THAT(vectors.message, Contains("000001.h5: vectors: expected patch of width 8"));
-    CHECK_FALSE(fs::exists(run.store.sweep_path()));
+    Run run(scratch / "run", 16, "patch");
+    std::vector<ResultTable> results;
+    Exit code = Exit::data;
+    std::string expected;
+    SECTION("more cases than there are") {
+        run.cases.resize(35);
+        expected = "000002.h5: case_end: 37, but there are 35";
+    }
+    SECTION("more in a condition") {
+        run.condition(1).write_unit(0, tables_of_cases(30, 38));
+        expected = "condition-1/000000.h5: case_end: 38, but there are 37";
+    }
+    SECTION("columns of a result that differ in length") {
+        results = some_results();
+        std::get<std::vector<double>>(results[0].columns[1].values).pop_back();
+        code = Exit::internal;
+        expected = "results/layers/mean: 2 values, expected 3 x 1";
+    }
+    SECTION("a unit without vectors") {
+        run.store.write_unit(1, tables_of_cases(16, 32));
+        expected = "000001.h5: vectors/patch: 0 values a line, the units before it have 8";
+    }
+    SECTION("a unit with vectors behind those without") {
+        run.store.write_unit(0, tables_of_cases(0, 16));
+        expected = fmt::format("rows/patch: {} lines in all units, expected {}", tables_of_cases(16, 37).rows.size(),
+                               tables_of_cases(0, 37).rows.size());
+    }
+    SECTION("a unit of another number of routed experts") {
+        run.store.write_unit(1, tables_of_cases(16, 32, "patch", 3));
+        expected = "000001.h5: routing/expert: 3 values a line, the units before it have 4";
+    }
+    const Failure failure = failure_of([&] { run.merge("first", results); });
+    CHECK(failure.code == code);
+    CHECK_THAT(failure.message, Contains(expected));
+    CHECK_FALSE(fs::exists(run.path()));
     CHECK(entries(run.store.folder()) == std::vector<std::string>{"config.ini", "identity.ini", "units"});
 }

@@ -41,7 +41,7 @@ TEST_CASE("a unit reads back as it was written, whatever its size") {
     store.write_unit(12, tables);
     CHECK(store.has_unit(12));
     CHECK(store.unit_path(12) == scratch / "run" / "units" / "000012.h5");
-    CHECK(store.read_unit(12) == tables);
+    CHECK(store.read_unit<UnitTables>(12) == tables);
     CHECK(entries(scratch / "run" / "units") == std::vector<std::string>{"000012.h5"});
 }
 
@@ -58,15 +58,15 @@ TEST_CASE("units are joined in their order, without vectors") {
     const Scratch scratch;
     const Store store = opened(scratch / "run");
     for (const int unit : {2, 0, 1}) store.write_unit(unit, tables_of_cases(5 * unit, 5 * unit + 5, "patch"));
-    CHECK(store.read_units(3) == tables_of_cases(0, 15));
-    CHECK(store.read_units(1) == tables_of_cases(0, 5));
-    CHECK(store.read_units(0) == UnitTables{});
+    CHECK(read_units(store, 3) == tables_of_cases(0, 15));
+    CHECK(read_units(store, 1) == tables_of_cases(0, 5));
+    CHECK(read_units(store, 0) == UnitTables{});
 
-    const Failure missing = failure_of([&] { store.read_units(4); });
+    const Failure missing = failure_of([&] { read_units(store, 4); });
     CHECK(missing.code == Exit::data);
     CHECK_THAT(missing.message, Contains("000003.h5: no such file"));
     store.write_unit(2, tables_of_cases(9, 15));
-    const Failure overlap = failure_of([&] { store.read_units(3); });
+    const Failure overlap = failure_of([&] { read_units(store, 3); });
     CHECK(overlap.code == Exit::data);
     CHECK_THAT(overlap.message, Contains("000002.h5: case_begin: 9"));
 }
@@ -84,7 +84,7 @@ TEST_CASE("flipped bits never pass for data") {
         bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ (1 << bit % 8));
         write_file_atomically(store.unit_path(0), bad);
         CAPTURE(trial, bit / 8, bit % 8);
-        const Failure failure = failure_of([&] { store.read_unit(0); });
+        const Failure failure = failure_of([&] { store.read_unit<UnitTables>(0); });
         CHECK(failure.code == Exit::data);
         CHECK_THAT(failure.message, Contains("000000.h5: damaged: "));
 
@@ -93,7 +93,7 @@ TEST_CASE("flipped bits never pass for data") {
         if (bit / 8 >= image.size()) continue;
         write_file_atomically(store.unit_path(0), image + "\nsha256 " + sha256(image) + "\n");
         UnitTables found;
-        if (failure_of([&] { found = store.read_unit(0); }).code == Exit::done) CHECK(found == tables);
+        if (failure_of([&] { found = store.read_unit<UnitTables>(0); }).code == Exit::done) CHECK(found == tables);
     }
     CHECK(H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL) == 0);
 }
@@ -107,7 +107,7 @@ TEST_CASE("a truncated unit is refused") {
          {size - 1, size / 2, std::uintmax_t{100}, std::uintmax_t{8}, std::uintmax_t{0}}) {
         CAPTURE(length);
         fs::resize_file(store.unit_path(0), length);
-        const Failure failure = failure_of([&] { store.read_unit(0); });
+        const Failure failure = failure_of([&] { store.read_unit<UnitTables>(0); });
         CHECK(failure.code == Exit::data);
         CHECK_THAT(failure.message, Contains("000000.h5: "));
     }
@@ -190,7 +190,7 @@ TEST_CASE("a unit whose tables do not fit together is refused, by dataset") {
         expected = "routing/weight: expected 4 column(s), found 8";
     }
     edit_sealed(store.unit_path(0), change);
-    const Failure failure = failure_of([&] { store.read_unit(0); });
+    const Failure failure = failure_of([&] { store.read_unit<UnitTables>(0); });
     CHECK(failure.code == Exit::data);
     CHECK_THAT(failure.message, Contains("000000.h5: " + expected));
 }

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "moesweep/tracing/tables.h"
+#include "moesweep/store/result_table.h"
 
 namespace moesweep {
 

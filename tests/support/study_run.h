@@ -17,7 +17,12 @@ struct HandRun {
     BaseTable base;
     RoutingTable routing;
     RowTable rows;
-    std::vector<Condition> conditions;
+    struct Noised {
+        double scale;
+        std::int32_t draw;
+        UnitTables tables;
+    };
+    std::vector<Noised> conditions;
     RowTable controls;
     std::int32_t experts;
 
@@ -85,8 +90,18 @@ struct HandRun {
         for (std::size_t i = 0; i < clean.size(); ++i) row(c, l, Kind::expert, rescues.at(i), clean[i], true);
     }
 
-    RunTables tables() const { return {cases, {0, 0, base, routing, rows, {}}, conditions, controls}; }
-    StudyResults results() const { return run_study(config, tables(), experts); }
+    StudyData data() const {
+        const auto view = [&](const UnitTables& tables) {
+            SweepView sweep(cases.size(), experts);
+            sweep.add(tables);
+            return sweep;
+        };
+        StudyData all{cases, experts, view({{}, base, routing, rows}), {}};
+        all.sweep.add_controls(controls);
+        for (const auto& [scale, draw, tables] : conditions) all.conditions.push_back({scale, draw, view(tables)});
+        return all;
+    }
+    StudyResults results() const { return run_study(config, data()); }
     Study study() const { return results().study; }
 };
 

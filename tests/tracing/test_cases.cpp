@@ -261,9 +261,13 @@ TEST_CASE("the relaxed study judges every case that was run by its own filters")
     CHECK(relaxed_cases(config, cases) == Indices{0, 1});
     config.scale_up.clean_margin = 2.5;  // stricter than the study: then the two differ both ways
     CHECK(relaxed_cases(config, cases) == Indices{2});
-    CHECK(swept_cases(config, cases) == Indices{0, 2});
+    split_cases(config, cases);
+    CHECK(cases_with(cases, &Case::split) == Indices{0});
+    CHECK(cases_with(cases, &Case::relaxed_split) == Indices{2});
+    CHECK(swept_cases(cases) == Indices{0, 2});
     config.scale_up.limit = 0;
-    CHECK(swept_cases(config, cases) == Indices{0});
+    split_cases(config, cases);
+    CHECK(swept_cases(cases) == Indices{0});
 }
 
 TEST_CASE("the relaxed study is split by itself") {
@@ -281,7 +285,7 @@ TEST_CASE("the relaxed study is split by itself") {
                   relaxed = split_order(relaxed_cases(config, cases), 3);
     REQUIRE(strict.size() == 8);
     REQUIRE(relaxed.size() == 15);
-    CHECK(swept_cases(config, cases).size() == 15);
+    CHECK(swept_cases(cases).size() == 15);
     for (std::size_t i = 0; i < strict.size(); i++)
         CHECK(cases[static_cast<std::size_t>(strict[i])].split == (i < 4 ? Split::discovery : Split::validation));
     for (std::size_t i = 0; i < relaxed.size(); i++)

@@ -28,8 +28,8 @@ HandRun sweep(double by_one, double block_above, double delta_clean) {
 /// Mean of i / 8 over the validation cases that route to expert 1, a share of all 6.
 constexpr double slope = (4 + 5 + 6 + 7 + 8) / 8.0 / 6;
 
-Condition condition(double scale, std::int32_t draw, const HandRun& run) {
-    return {scale, draw, run.tables().sweep};
+HandRun::Noised condition(double scale, std::int32_t draw, const HandRun& run) {
+    return {scale, draw, {{}, run.base, run.routing, run.rows}};
 }
 
 }  // namespace

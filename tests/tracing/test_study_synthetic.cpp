@@ -316,9 +316,9 @@ TEST_CASE("coverage of the 95% intervals over 500 synthetic studies", "[.coverag
 TEST_CASE("a study of Qwen3's size", "[.speed]") {
     HandRun run = synthetic({256, 48, 128, 8}, {44, 69}, 1);
     run.config.stats = {};
-    const auto tables = run.tables();
+    const auto data = run.data();
     const auto start = std::chrono::steady_clock::now();
-    const auto results = run_study(run.config, tables, run.experts);
+    const auto results = run_study(run.config, data);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     CHECK(results.study.selected == Selection{44, 69});
     WARN(seconds.count() << " s");
