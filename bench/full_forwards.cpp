@@ -17,11 +17,10 @@
 #include <map>
 #include <optional>
 
+#include "moesweep/model/rotary.h"
+#include "moesweep/model/row_arithmetic.h"
 #include "moesweep/run/device.h"
-#include "moesweep/tracing/interventions.h"
-#include "moesweep/model/layers.h"
 #include "moesweep/run/layout.h"
-#include "moesweep/run/device.h"
 #include "moesweep/tracing/noise.h"
 #include "moesweep/tracing/series.h"
 

@@ -9,7 +9,8 @@
 #include <string>
 
 #include "moesweep/model/attention.h"
-#include "moesweep/model/layers.h"
+#include "moesweep/model/decoder_layer.h"
+#include "moesweep/model/experts.h"
 #include "moesweep/run/layout.h"
 #include "product_rate.h"
 #include "timing.h"
@@ -39,19 +40,14 @@ LayerWeights random_layer(const ModelConfig& m) {
     return layer;
 }
 
-at::Tensor norm(const ModelConfig& m, const at::Tensor& x, const at::Tensor& weight) {
-    return rms_norm(x, weight, m.rms_norm_eps, Precision::fp32);
-}
-
 /// The steps that the layer pass takes with its hidden states, in the same order.
 at::Tensor step(const ModelConfig& m, const LayerWeights& layer, const Rotary& rotary, const Attention& attention,
                 const at::Tensor& positions, const at::Tensor& hidden) {
-    const at::Tensor qkv = project(norm(m, hidden, layer.input_norm), layer.qkv, {}, Precision::fp32);
-    const at::Tensor mixed = attention.mix(qkv, layer, rotary, positions, /*with_contexts=*/true);
-    const at::Tensor after = hidden + project(mixed, layer.output, {}, Precision::fp32);
-    const at::Tensor x = norm(m, after, layer.post_attention_norm);
-    const Routing routing = route(*layer.moe, m, x);
-    return after + combine(*layer.moe, routing, contributions(*layer.moe, routing, x), x);
+    const DecoderLayer steps{m, layer, Precision::fp32};
+    const at::Tensor mixed = attention.mix(steps.project_heads(hidden, rotary, positions), /*with_contexts=*/true);
+    const at::Tensor after = steps.add_attention(hidden, mixed);
+    const auto [x, routing] = steps.enter_moe(after);
+    return steps.add(after, combine(*layer.moe, routing, contributions(*layer.moe, routing, x), x));
 }
 
 const char* name_of(ProductLibrary library) {

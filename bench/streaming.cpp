@@ -10,7 +10,7 @@
 #include <cstdlib>
 
 #include "moesweep/base/files.h"
-#include "moesweep/model/weights.h"
+#include "moesweep/model/layer_source.h"
 #include "timing.h"
 #include "true_shapes.h"
 

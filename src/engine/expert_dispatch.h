@@ -11,7 +11,7 @@
 
 #include "moesweep/comm/comm.h"
 #include "moesweep/engine/traffic.h"
-#include "moesweep/model/layers.h"
+#include "moesweep/model/experts.h"
 
 namespace moesweep {
 

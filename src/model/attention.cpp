@@ -7,6 +7,7 @@
 #include <map>
 
 #include "kernels/tensors.h"
+#include "moesweep/model/row_arithmetic.h"
 
 namespace moesweep {
 namespace {
@@ -26,8 +27,7 @@ at::Tensor gather(const at::Tensor& x, const at::Tensor& tokens, std::int64_t wi
 }  // namespace
 
 Attention::Attention(const ModelConfig& config, std::vector<Context> contexts, Precision precision, c10::Device device)
-    : config_(config),
-      heads_(config.num_attention_heads),
+    : heads_(config.num_attention_heads),
       kv_heads_(config.num_key_value_heads),
       head_dim_(config.head_dim),
       precision_(precision),
@@ -128,33 +128,10 @@ void Attention::tile_rows(Group& group) const {
     group.row_home = indices(home);
 }
 
-at::Tensor Attention::mix(const at::Tensor& qkv, const LayerWeights& layer, const Rotary& rotary,
-                          const at::Tensor& positions, bool with_contexts) const {
-    if (!device_.is_cpu()) return mix_by_kernels(qkv, layer, rotary, positions, with_contexts);
-    const auto heads = [&](std::int64_t first, std::int64_t count) {
-        return qkv.narrow(1, first * head_dim_, count * head_dim_).reshape({qkv.size(0), count, head_dim_});
-    };
-    const auto place = [&](const at::Tensor& x, const at::Tensor& weight) {
-        return rotary.rotate(config_.qk_norm ? rms_norm(x, weight, config_.rms_norm_eps, precision_) : x, positions);
-    };
-    return (*this)(place(heads(0, heads_), layer.q_norm), place(heads(heads_, kv_heads_), layer.k_norm),
-                   heads(heads_ + kv_heads_, kv_heads_), with_contexts);
-}
-
-at::Tensor Attention::mix_by_kernels(const at::Tensor& qkv, const LayerWeights& layer, const Rotary& rotary,
-                                     const at::Tensor& positions, bool with_contexts) const {
-    const at::Tensor all = qkv.contiguous();
-    const kernels::Heads heads{all.size(0), static_cast<int>(heads_), static_cast<int>(kv_heads_),
-                               static_cast<int>(head_dim_)};
-    kernels::norm_and_rotate(all, heads, layer.q_norm, layer.k_norm, config_.rms_norm_eps, rotary.cos, rotary.sin,
-                             positions, precision_);
-    std::int64_t most = 0;
-    for (const Context& context : contexts_) most = std::max(most, context.length);
-    return kernels::attend(all, heads, with_contexts ? 0 : contexts_end_, first_, count_, most, precision_);
-}
-
-at::Tensor Attention::operator()(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                 bool with_contexts) const {
+at::Tensor Attention::mix(const at::Tensor& heads, bool with_contexts) const {
+    if (!device_.is_cpu()) return mix_by_kernels(heads, with_contexts);
+    const at::Tensor q = heads.narrow(1, 0, heads_), k = heads.narrow(1, heads_, kv_heads_),
+                     v = heads.narrow(1, heads_ + kv_heads_, kv_heads_);
     const at::Tensor out = at::empty({q.size(0), heads_ * head_dim_}, q.options());
     for (const auto& group : groups_) {
         const at::Tensor keys = gather(k, group.tokens, group.width), values = gather(v, group.tokens, group.width);
@@ -164,8 +141,15 @@ at::Tensor Attention::operator()(const at::Tensor& q, const at::Tensor& k, const
     return with_contexts ? out : out.narrow(0, contexts_end_, rows());
 }
 
+at::Tensor Attention::mix_by_kernels(const at::Tensor& heads, bool with_contexts) const {
+    std::int64_t most = 0;
+    for (const Context& context : contexts_) most = std::max(most, context.length);
+    return kernels::attend(heads, kernels::heads_of(heads, heads_, kv_heads_), with_contexts ? 0 : contexts_end_,
+                           first_, count_, most, precision_);
+}
+
 at::Tensor Attention::scaled(const at::Tensor& scores) const {
-    return held(held(scores, precision_) / std::sqrt(double(head_dim_)), precision_);
+    return rounded(rounded(scores, precision_) / std::sqrt(double(head_dim_)), precision_);
 }
 
 void Attention::attend_contexts(const Group& group, const at::Tensor& q, const at::Tensor& keys,
@@ -174,9 +158,10 @@ void Attention::attend_contexts(const Group& group, const at::Tensor& q, const a
     const at::Tensor queries = gather(q, group.tokens, width).view({pairs, per_kv * width, head_dim_});
     const at::Tensor scores = scaled(at::bmm(queries, keys.view({pairs, width, head_dim_}).transpose(1, 2)));
     const at::Tensor future = at::full({width, width}, minus_infinity, q.options()).triu(1);
-    const at::Tensor weights = held(at::softmax(scores.view({pairs, per_kv, width, width}) + future, -1), precision_);
-    const at::Tensor mixed =
-        held(at::bmm(weights.view({pairs, per_kv * width, width}), values.view({pairs, width, head_dim_})), precision_);
+    const at::Tensor weights =
+        rounded(at::softmax(scores.view({pairs, per_kv, width, width}) + future, -1), precision_);
+    const at::Tensor mixed = rounded(
+        at::bmm(weights.view({pairs, per_kv * width, width}), values.view({pairs, width, head_dim_})), precision_);
     const at::Tensor by_token =
         mixed.view({runs, heads_, width, head_dim_}).transpose(1, 2).reshape({runs * width, heads_ * head_dim_});
     out.index_copy_(0, group.home, by_token.index_select(0, group.valid));
@@ -201,11 +186,11 @@ void Attention::attend_rows(const Group& group, const at::Tensor& q, const at::T
     const at::Tensor own = (queries * own_key).sum(-1, /*keepdim=*/true);
     const at::Tensor scores =
         at::cat({scaled(seen).view({tiles, kv_heads_, tile, per_kv, width}) + mask, scaled(own)}, -1);
-    const at::Tensor weights = held(at::softmax(scores, -1), precision_);
+    const at::Tensor weights = rounded(at::softmax(scores, -1), precision_);
 
     const at::Tensor seen_weights = weights.narrow(-1, 0, width).reshape({pairs, tile * per_kv, width});
     at::Tensor mixed = at::bmm(seen_weights, tile_values).view({tiles, kv_heads_, tile, per_kv, head_dim_});
-    mixed = held(mixed + weights.narrow(-1, width, 1) * own_value, precision_);
+    mixed = rounded(mixed + weights.narrow(-1, width, 1) * own_value, precision_);
     const at::Tensor by_row = mixed.transpose(1, 2).reshape({tiles * tile, heads_ * head_dim_});
     out.index_copy_(0, group.row_home, by_row.index_select(0, group.row_valid));
 }

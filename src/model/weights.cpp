@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "layer_reader.h"
-#include "stored.h"
+#include "checkpoint/layer_reader.h"
+#include "checkpoint/stored.h"
 
 namespace moesweep {
 namespace {

@@ -5,11 +5,11 @@
 
 #include <array>
 
-#include "model/kernels/tensors.h"
 #include "catch_beside_torch.h"
 #include "device/stand_in_device.h"
+#include "model/kernels/tensors.h"
 #include "moesweep/comm/gpu.h"
-#include "moesweep/model/layers.h"
+#include "moesweep/model/rotary.h"
 
 using namespace moesweep;
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "catch_beside_torch.h"
-#include "moesweep/model/layers.h"
+#include "moesweep/model/row_arithmetic.h"
 #include "using_library.h"
 
 using namespace moesweep;

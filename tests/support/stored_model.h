@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "moesweep/model/weights.h"
+#include "moesweep/model/layer_source.h"
 #include "tiny_model.h"
 
 namespace moesweep {

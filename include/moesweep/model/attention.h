@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "moesweep/config/config.h"
-#include "moesweep/model/layers.h"
 #include "moesweep/model/model_config.h"
 
 namespace moesweep {
@@ -22,22 +21,16 @@ struct Context {
 
 class Attention {
   public:
-    /// `contexts`, one per run, fill rows [0, contexts_end) of the hidden states without a hole. The configuration must
-    /// stay.
+    /// `contexts`, one per run, fill rows [0, contexts_end) of the hidden states without a hole.
     Attention(const ModelConfig& config, std::vector<Context> contexts, Precision precision,
               c10::Device device = at::kCPU);
 
     /// Appends a row of each given run after those that are there.
     void add_rows(std::span<const std::int64_t> runs);
 
-    /// The projected queries, keys and values [N, (H + 2 Hkv) Dh] of all N = contexts and rows, which are overwritten,
-    /// at their positions [N]: heads normed where the model does so, rotated, and mixed. Returns [N, H Dh], or without
-    /// `with_contexts` only the rows' part [R, H Dh].
-    at::Tensor mix(const at::Tensor& qkv, const LayerWeights& layer, const Rotary& rotary, const at::Tensor& positions,
-                   bool with_contexts) const;
-
-    /// The same of q [N, H, Dh], k and v [N, Hkv, Dh], normed and rotated. On the CPU.
-    at::Tensor operator()(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool with_contexts) const;
+    /// Mixes values of the queries, keys and values [N, H + 2 Hkv, Dh] (see DecoderLayer::project_heads) of all N =
+    /// contexts and rows: [N, H Dh], or without `with_contexts` only the rows' part [R, H Dh].
+    at::Tensor mix(const at::Tensor& heads, bool with_contexts) const;
 
     std::int64_t contexts_end() const { return contexts_end_; }
     std::int64_t rows() const { return static_cast<std::int64_t>(row_run_.size()); }
@@ -70,10 +63,8 @@ class Attention {
     at::Tensor scaled(const at::Tensor& scores) const;  ///< q k^T / sqrt(Dh)
 
     /// mix() on another device, where no run need be padded: kernels/.
-    at::Tensor mix_by_kernels(const at::Tensor& qkv, const LayerWeights& layer, const Rotary& rotary,
-                              const at::Tensor& positions, bool with_contexts) const;
+    at::Tensor mix_by_kernels(const at::Tensor& heads, bool with_contexts) const;
 
-    const ModelConfig& config_;
     std::int64_t heads_, kv_heads_, head_dim_;
     Precision precision_;
     c10::Device device_;

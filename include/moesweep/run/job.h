@@ -11,6 +11,7 @@
 #include "moesweep/comm/comm.h"
 #include "moesweep/config/keys.h"
 #include "moesweep/engine/traffic.h"
+#include "moesweep/model/layer_source.h"
 #include "moesweep/model/weights.h"
 #include "moesweep/run/layout.h"
 #include "moesweep/run/model_inputs.h"

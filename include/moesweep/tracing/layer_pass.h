@@ -13,13 +13,13 @@
 #include <span>
 #include <vector>
 
-#include "moesweep/tracing/cases.h"
 #include "moesweep/comm/comm.h"
 #include "moesweep/engine/pass_control.h"
 #include "moesweep/engine/traffic.h"
+#include "moesweep/model/layer_source.h"
+#include "moesweep/tracing/cases.h"
 #include "moesweep/tracing/interventions.h"
 #include "moesweep/tracing/tables.h"
-#include "moesweep/model/weights.h"
 
 namespace moesweep {
 

@@ -50,6 +50,10 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, P
     return out;
 }
 
+Heads heads_of(const at::Tensor& qkv, std::int64_t heads, std::int64_t kv_heads) {
+    return {qkv.size(0), to_int(heads), to_int(kv_heads), to_int(qkv.size(2))};
+}
+
 void norm_and_rotate(const at::Tensor& qkv, const Heads& heads, const at::Tensor& q_norm, const at::Tensor& k_norm,
                      double eps, const at::Tensor& cos, const at::Tensor& sin, const at::Tensor& positions,
                      Precision precision) {
@@ -78,6 +82,10 @@ at::Tensor attend(const at::Tensor& qkv, const Heads& heads, std::int64_t begin,
 bool can_multiply(const at::Tensor& weight) {
     return !weight.is_cpu() && weight.scalar_type() == at::kBFloat16 &&
            can_group_products(to_int(weight.size(1)), to_int(weight.size(0)));
+}
+
+bool can_multiply(const Mlp& mlp) {
+    return can_multiply(mlp.gate_up) && can_multiply(mlp.down);
 }
 
 at::Tensor split(const at::Tensor& x, const at::Tensor& source, Precision precision) {

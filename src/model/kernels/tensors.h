@@ -6,14 +6,17 @@
 #include <vector>
 
 #include "moesweep/config/config.h"
-#include "moesweep/model/weights.h"
+#include "moesweep/model/layer_weights.h"
 #include "row_kernels.h"
 
 namespace moesweep::kernels {
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, Precision precision);
 
-/// In place on qkv [N, (H + 2 Hkv) Dh]. Undefined norms: none. cos, sin [positions, half], of which each row has one.
+/// The sizes of queries, keys and values [N, H + 2 Hkv, Dh].
+Heads heads_of(const at::Tensor& qkv, std::int64_t heads, std::int64_t kv_heads);
+
+/// In place on qkv [N, H + 2 Hkv, Dh]. Undefined norms: none. cos, sin [positions, half], of which each row has one.
 void norm_and_rotate(const at::Tensor& qkv, const Heads& heads, const at::Tensor& q_norm, const at::Tensor& k_norm,
                      double eps, const at::Tensor& cos, const at::Tensor& sin, const at::Tensor& positions,
                      Precision precision);
@@ -24,6 +27,8 @@ at::Tensor attend(const at::Tensor& qkv, const Heads& heads, std::int64_t begin,
 
 /// Whether multiply() can take this matrix [out, in]: bf16, on a device, of sizes that suit it.
 bool can_multiply(const at::Tensor& weight);
+/// Whether feed_forward() can take experts of these matrices.
+bool can_multiply(const Mlp& mlp);
 
 // What meets a bf16 matrix: terms [n, N, in] in bf16 whose sum over n the activations are, to the last bit in `split`
 // (n = 3), and to bf16's precision in the others (n = 1). A product of two bf16 numbers is exact in fp32.

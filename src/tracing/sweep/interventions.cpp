@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "moesweep/model/layers.h"
+#include "moesweep/model/row_arithmetic.h"
 
 namespace moesweep {
 namespace {

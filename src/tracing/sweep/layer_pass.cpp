@@ -27,7 +27,7 @@ std::deque<MicroBatch> cut(const Weights& weights, std::span<const PassCase> cas
 /// A micro-batch in a MoE layer.
 struct Trip {
     MicroBatch& batch;
-    MicroBatch::MoeInput input;
+    MoeInput input;
     ExpertDispatch dispatch;
 };
 
@@ -51,7 +51,7 @@ bool apply_moe_layer(std::int64_t l, const LayerWeights& layer, bool last, const
     for (MicroBatch& batch : batches) {
         batch.attend(layer, last);
         plan.control.tick();
-        MicroBatch::MoeInput input = batch.enter_moe(layer);
+        MoeInput input = batch.enter_moe(layer);
         ExpertDispatch dispatch(group, config, input.routing, input.x, plan.control.stop(), traffic);
         if (dispatch.stopped()) return false;
         sent.push_back({batch, std::move(input), std::move(dispatch)});

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "moesweep/model/experts.h"
+#include "moesweep/model/row_arithmetic.h"
+
 namespace moesweep {
 namespace {
 
@@ -50,7 +53,7 @@ void MicroBatch::embed() {
         const at::Tensor clean = weights_.embed(c.facts->tokens), noised = clean.clone();
         const at::Tensor subject =
             noised.narrow(0, c.facts->subject_begin, c.facts->subject_end - c.facts->subject_begin);
-        subject.copy_(held(subject + held(c.noise.to(clean.options()), precision_), precision_));
+        subject.copy_(rounded(subject + rounded(c.noise.to(clean.options()), precision_), precision_));
         for (const auto& run : {clean, noised}) {
             const std::int64_t context = length(c) - 1;
             parts.push_back(run.narrow(0, 0, context));
@@ -68,33 +71,27 @@ void MicroBatch::embed() {
     base_rows_ = static_cast<std::int64_t>(runs.size());
 }
 
-at::Tensor MicroBatch::norm(const at::Tensor& x, const at::Tensor& weight) const {
-    return rms_norm(x, weight, config_.rms_norm_eps, precision_);
-}
-
-void MicroBatch::add(const at::Tensor& output) {
-    hidden_ = held(hidden_ + output, precision_);
+DecoderLayer MicroBatch::of(const LayerWeights& layer) const {
+    return {config_, layer, precision_};
 }
 
 void MicroBatch::attend(const LayerWeights& layer, bool last) {
     if (cases_.empty()) return;
-    const at::Tensor qkv = project(norm(hidden_, layer.input_norm), layer.qkv, layer.qkv_bias, precision_);
-    const at::Tensor mixed = attention_.mix(qkv, layer, rotary_, positions_, /*with_contexts=*/!last);
+    const at::Tensor heads = of(layer).project_heads(hidden_, rotary_, positions_);
+    const at::Tensor mixed = attention_.mix(heads, /*with_contexts=*/!last);
     if (last) {
         hidden_ = hidden_.narrow(0, attention_.contexts_end(), attention_.rows());
         first_row_ = 0;
     }
-    add(project(mixed, layer.output, layer.output_bias, precision_));
+    hidden_ = of(layer).add_attention(hidden_, mixed);
 }
 
 void MicroBatch::apply_dense(const LayerWeights& layer) {
-    if (cases_.empty()) return;
-    add(feed_forward(*layer.dense, norm(hidden_, layer.post_attention_norm), precision_));
+    if (!cases_.empty()) hidden_ = of(layer).add_dense(hidden_);
 }
 
-MicroBatch::MoeInput MicroBatch::enter_moe(const LayerWeights& layer) const {
-    const at::Tensor x = norm(hidden_, layer.post_attention_norm);
-    return {x, route(*layer.moe, config_, x)};
+MoeInput MicroBatch::enter_moe(const LayerWeights& layer) const {
+    return of(layer).enter_moe(hidden_);
 }
 
 void MicroBatch::leave_moe(std::int64_t l, const LayerWeights& layer, const MoeInput& input,
@@ -107,7 +104,7 @@ void MicroBatch::leave_moe(std::int64_t l, const LayerWeights& layer, const MoeI
     at::Tensor rows;
     if (plan_.sites[static_cast<std::size_t>(l)].any())
         rows = patched_rows(l, routing.experts, base(contributions), base(outputs));
-    add(outputs);
+    hidden_ = of(layer).add(hidden_, outputs);
     if (rows.defined()) hidden_ = at::cat({hidden_, rows});
 }
 
@@ -135,7 +132,8 @@ at::Tensor MicroBatch::patched_rows(std::int64_t l, const at::Tensor& base_exper
         return at::tensor(values, at::kLong).to(weights_.device(), /*non_blocking=*/true);
     };
     positions_ = at::cat({positions_, there(positions)});
-    return held(hidden_.narrow(0, first_row_, base_rows_).index_select(0, there(runs)) + patches.outputs, precision_);
+    return rounded(hidden_.narrow(0, first_row_, base_rows_).index_select(0, there(runs)) + patches.outputs,
+                   precision_);
 }
 
 /// delta of every row: final-norm(row) . (U[true] - U[foil]), summed in double (eq. 1).
@@ -152,7 +150,7 @@ std::vector<double> MicroBatch::score() const {
     std::vector<double> deltas;
     for (std::int64_t row = 0; row < hidden_.size(0); row += score_rows) {
         const std::int64_t n = std::min(score_rows, hidden_.size(0) - row);
-        const at::Tensor normed = norm(hidden_.narrow(0, row, n), final_norm);
+        const at::Tensor normed = rms_norm(hidden_.narrow(0, row, n), final_norm, config_.rms_norm_eps, precision_);
         const at::Tensor delta = dot_rows(normed, contrast, row_case.narrow(0, row, n)).cpu();
         deltas.insert(deltas.end(), delta.data_ptr<double>(), delta.data_ptr<double>() + n);
     }

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "moesweep/model/attention.h"
+#include "moesweep/model/decoder_layer.h"
 #include "moesweep/tracing/layer_pass.h"
-#include "moesweep/model/layers.h"
 #include "recorder.h"
 
 namespace moesweep {
@@ -24,11 +24,6 @@ class MicroBatch {
     void attend(const LayerWeights& layer, bool last);
     /// Adds a dense layer's feed-forward block.
     void apply_dense(const LayerWeights& layer);
-    /// What goes into the MoE block, [N, D], and where it goes.
-    struct MoeInput {
-        at::Tensor x;
-        Routing routing;
-    };
     MoeInput enter_moe(const LayerWeights& layer) const;
     /// Adds the MoE block's outputs, notes the base rows' routing, and appends the patched rows of layer `l`.
     void leave_moe(std::int64_t l, const LayerWeights& layer, const MoeInput& input, const at::Tensor& contributions);
@@ -42,8 +37,7 @@ class MicroBatch {
     at::Tensor patched_rows(std::int64_t l, const at::Tensor& base_experts, const at::Tensor& contributions,
                             const at::Tensor& outputs);
     std::vector<double> score() const;
-    at::Tensor norm(const at::Tensor& x, const at::Tensor& weight) const;
-    void add(const at::Tensor& output);  ///< to the hidden states
+    DecoderLayer of(const LayerWeights& layer) const;
 
     const ModelConfig& config_;
     const Weights& weights_;

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "moesweep/model/row_arithmetic.h"
+
 namespace moesweep {
 namespace {
 

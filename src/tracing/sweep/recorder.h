@@ -4,9 +4,9 @@
 
 #include <vector>
 
+#include "moesweep/model/router.h"
 #include "moesweep/tracing/interventions.h"
 #include "moesweep/tracing/layer_pass.h"
-#include "moesweep/model/layers.h"
 
 namespace moesweep {
 

@@ -1,3 +1,5 @@
+#include "moesweep/model/layer_source.h"
+
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
