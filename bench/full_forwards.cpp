@@ -1,10 +1,10 @@
-// The baseline without the one idea: a full forward of the whole prompt for every patch, in C++ and with the same
-// libtorch, the weights of all layers converted once and kept. Usage:
+// The baseline: a full forward of the whole prompt for every patch, in C++ with the same libtorch, the weights of all
+// layers converted once and kept. Usage:
 //
 //     full_forwards CONFIG.ini SAMPLE
 //
-// SAMPLE has a line "case_id layer kind expert" per patch. Prints such lines with the rescue behind them, then a line
-// "seconds WALL CPU" that covers the patched forwards alone: neither start nor base runs.
+// SAMPLE has a line "case_id layer kind expert" per patch. Prints these lines followed by their rescues, then a line
+// "seconds WALL CPU" for the patched forwards alone, without the start and the base runs.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
@@ -41,7 +41,7 @@ struct Model {
     Rotary rotary;
 };
 
-/// A MoE output [D] that takes the place of the last position's own at a layer.
+/// A MoE output [D] that replaces that of the last position at a layer.
 struct Patch {
     std::size_t layer;
     at::Tensor output;
@@ -72,7 +72,7 @@ at::Tensor attention(const Model& model, const LayerWeights& layer, const at::Te
     return at::linear(mixed.squeeze(0).transpose(0, 1).reshape({T, H * Dh}), layer.output);
 }
 
-/// MoE output [T, D], expert by expert over the tokens that it got, products of just these rows.
+/// MoE output [T, D], expert by expert over the tokens routed to it.
 at::Tensor moe(const Model& model, const MoeWeights& weights, const at::Tensor& x, Trace* trace) {
     const std::int64_t T = x.size(0), K = model.config.num_experts_per_tok;
     const at::Tensor scores = at::softmax(at::linear(x, weights.router), -1);
@@ -114,7 +114,7 @@ double forward(const Model& model, at::Tensor x, const at::Tensor& contrast, con
     return (rms_norm(x[T - 1], model.final_norm, eps, Precision::fp32).to(at::kDouble) * contrast).sum().item<double>();
 }
 
-/// A case with what all its patches share.
+/// A case, and what all its patches share.
 class Subject {
   public:
     Subject(const Model& model, const Weights& weights, const Case& facts, const at::Tensor& noise) : model_(model) {

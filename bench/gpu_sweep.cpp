@@ -1,6 +1,6 @@
-// The sweep alone, warm, on a GPU or the CPU: a model of true shape whose weights are drawn where they lie, from a
-// seed, and cases of random tokens; at every MoE layer the block and each expert of the clean run. `gpu_sweep --help`
-// lists what can be set.
+// The sweep alone, warm, on a GPU or the CPU: a model of true shape whose weights are drawn on the device from a seed,
+// and cases of random tokens; at every MoE layer the block and each expert of the clean run. `gpu_sweep --help` lists
+// the options.
 #include <ATen/ATen.h>
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
@@ -33,7 +33,7 @@ struct Options {
     bool streamed = false, profile = false;
 };
 
-/// Nothing if help was asked for.
+/// Nothing if help was printed.
 std::optional<Options> read_options(int argc, char** argv) {
     Options o;
     po::options_description description("gpu_sweep");

@@ -1,6 +1,6 @@
-// One layer of a true model's shape on one core: the arithmetic it does in a second by each library of products, beside
-// what large products of the same library reach in the same round. Usage: layer_rate [qwen3|mixtral]; random weights,
-// 2.5 or 5.8 GB of memory.
+// One layer of a true model's shape on one core: its FLOP/s with each library of products, beside that of large
+// products by the same library in the same round. Usage: layer_rate [qwen3|mixtral]; random weights, 2.5 or 5.8 GB of
+// memory.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
@@ -40,7 +40,7 @@ LayerWeights random_layer(const ModelConfig& m) {
     return layer;
 }
 
-/// The steps that the layer pass takes with its hidden states, in the same order.
+/// The steps of the layer pass on its hidden states, in the same order.
 at::Tensor step(const ModelConfig& m, const LayerWeights& layer, const Rotary& rotary, const Attention& attention,
                 const at::Tensor& positions, const at::Tensor& hidden) {
     const DecoderLayer steps{m, layer, Precision::fp32};

@@ -1,4 +1,4 @@
-// What the machine reaches in large matrix products, beside which benchmarks put their own rate.
+// The machine's rate in large matrix products, which benchmarks compare their own with.
 #pragma once
 #include <ATen/ATen.h>
 #include <ATen/DeviceAccelerator.h>

@@ -1,5 +1,5 @@
-"""fp32 products of a tile of 64 rows by MKL and by oneDNN, as the sweep makes them: rate, error against fp64, and whether a row's
-bits depend on its place. One thread, ten seconds."""
+"""fp32 products of a tile of 64 rows by MKL and by oneDNN, as the sweep makes them: rate, error against fp64, and whether a
+row's bits depend on its place. One thread, ten seconds."""
 
 import time
 
@@ -24,7 +24,7 @@ def rate(multiply, x, w, rounds=5):
 
 
 def depends_on_place(multiply, x, w):
-    """Of equal rows one may differ, or rows that change places their bits."""
+    """Whether equal rows get different bits, or rows that change places."""
     equal = multiply(x[:1].expand(ROWS, -1).contiguous(), w)
     return not (equal == equal[0]).all() or not torch.equal(multiply(x.roll(13, 0), w).roll(-13, 0), multiply(x, w))
 

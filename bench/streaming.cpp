@@ -1,7 +1,7 @@
-// What a streamed pass over a checkpoint costs beside reading its files, with nothing computed meanwhile. Usage:
+// What a streamed pass over a checkpoint costs, computing nothing, compared with reading its files. Usage:
 //
 //     streaming make FOLDER LAYERS      a checkpoint with layers of Qwen3-30B-A3B's true shape, 1.2 GB each, random
-//     streaming run FOLDER [ROUNDS]     bytes read per pass, and cold seconds in turn with plain reads of the files
+//     streaming run FOLDER [ROUNDS]     bytes read per pass, and cold seconds, alternating with plain reads
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -23,7 +23,7 @@ constexpr std::size_t piece_bytes = std::size_t{4} << 20;
 
 void make(const fs::path& folder, int layers) {
     write_checkpoint(folder, shape_of("qwen3", layers), Layers::random);
-    ::sync();  // pages that wait to be written cannot be dropped from the cache
+    ::sync();  // dirty pages cannot be dropped from the cache
 }
 
 using Files = std::vector<InputFile>;
@@ -32,7 +32,7 @@ void drop_cached(const Files& files) {
     for (const auto& file : files) file.drop_cached(0, file.size());
 }
 
-/// All of the files from begin to end, in pieces, nothing done with them.
+/// Reads all files from begin to end, in pieces.
 void read_plainly(const Files& files) {
     std::vector<std::byte> piece(piece_bytes);
     for (const auto& file : files)
@@ -73,7 +73,7 @@ void run(const fs::path& folder, int rounds) {
     fmt::print("memory of the weights                      {:.3f} GB\n",
                static_cast<double>(source.memory_bytes()) * 1e-9);
 
-    read_plainly(files);  // a pass whose bytes lie in the page cache: what the conversion alone allows
+    read_plainly(files);  // then the pass finds its bytes in the page cache: the cost of conversion alone
     fmt::print("streamed from the page cache               {:.2f} GB/s\n",
                read * 1e-9 / seconds_of([&] { stream(source, config.num_hidden_layers); }));
 }

@@ -19,9 +19,10 @@ namespace {
 namespace fs = std::filesystem;
 using Shapes = std::map<std::string, std::vector<std::int64_t>>;
 
-// config.json of the models, as far as it matters here.
+// The fields of the models' config.json that matter here.
 constexpr const char* qwen3 = R"({"model_type": "qwen3_moe", "hidden_size": 2048, "num_hidden_layers": 48,
-    "num_attention_heads": 32, "num_key_value_heads": 4, "head_dim": 128, "moe_intermediate_size": 768, "num_experts": 128,
+    "num_attention_heads": 32, "num_key_value_heads": 4, "head_dim": 128,
+    "moe_intermediate_size": 768, "num_experts": 128,
     "num_experts_per_tok": 8, "norm_topk_prob": true, "rms_norm_eps": 1e-6, "rope_theta": 1e6})";
 constexpr const char* mixtral = R"({"model_type": "mixtral", "hidden_size": 4096, "num_hidden_layers": 32,
     "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 14336, "num_local_experts": 8,
@@ -32,7 +33,8 @@ constexpr const char* glm4 = R"({"model_type": "glm4_moe", "hidden_size": 4096, 
     "n_routed_experts": 128, "n_shared_experts": 1, "num_experts_per_tok": 8, "norm_topk_prob": true,
     "routed_scaling_factor": 1.0, "n_group": 1, "topk_group": 1, "rms_norm_eps": 1e-5, "rope_theta": 1e6})";
 constexpr const char* small = R"({"model_type": "qwen3_moe", "hidden_size": 256, "num_hidden_layers": 8,
-    "num_attention_heads": 16, "num_key_value_heads": 2, "head_dim": 32, "moe_intermediate_size": 96, "num_experts": 128,
+    "num_attention_heads": 16, "num_key_value_heads": 2, "head_dim": 32,
+    "moe_intermediate_size": 96, "num_experts": 128,
     "num_experts_per_tok": 8, "norm_topk_prob": true, "rms_norm_eps": 1e-6, "rope_theta": 1e6})";
 const std::map<std::string, const char*> known_shapes = {
     {"qwen3", qwen3}, {"mixtral", mixtral}, {"glm4", glm4}, {"small", small}};

@@ -1,4 +1,4 @@
-# What the preset cuda adds. The program then holds one libnccl and one libcudart: those that torch's wheel brings along.
+# What the preset cuda adds. The program has one libnccl and one libcudart, those of torch's wheel.
 find_program(MOESWEEP_NVCC nvcc HINTS ENV CUDACXX ENV CUDA_PATH ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES bin)
 if(MOESWEEP_NVCC AND NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
   set(CMAKE_CUDA_COMPILER ${MOESWEEP_NVCC})
@@ -18,7 +18,7 @@ set_target_properties(moesweep_nccl PROPERTIES IMPORTED_LOCATION ${NCCL_LIBRARY}
                       INTERFACE_SYSTEM_INCLUDE_DIRECTORIES ${NCCL_INCLUDE_DIR})
 target_link_libraries(moesweep_nccl INTERFACE CUDA::cudart)
 
-# torch's kernels register themselves when their library is loaded: no symbol of it need be used. One item, so that the
+# torch's kernels register themselves when their library is loaded, without any symbol being used. One item, so that the
 # flags stay around the libraries.
 target_link_libraries(moesweep_torch INTERFACE
   "-Wl,--push-state,--no-as-needed,${TORCH_ROOT}/lib/libtorch_cuda.so,${TORCH_ROOT}/lib/libc10_cuda.so,--pop-state")

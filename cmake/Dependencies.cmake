@@ -14,8 +14,8 @@ if(MOESWEEP_TESTS)
   find_package(Catch2 REQUIRED)
 endif()
 
-# fmt, in front of the other version that torch's headers bring along. Its folder is linked to from the build folder, for a
-# compiler looks into /usr/include last, whatever it is told.
+# fmt, ahead of the other version among torch's headers. Its folder is linked into the build folder, because a compiler
+# searches /usr/include last, whatever it is told.
 get_target_property(fmt_include fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
 find_path(FMT_INCLUDE_DIR fmt/format.h PATHS ${fmt_include} NO_DEFAULT_PATH REQUIRED)
 file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/fmt)
@@ -29,8 +29,8 @@ target_include_directories(moesweep_hdf5 SYSTEM INTERFACE ${HDF5_C_INCLUDE_DIRS}
 target_compile_definitions(moesweep_hdf5 INTERFACE ${HDF5_C_DEFINITIONS})
 target_link_libraries(moesweep_hdf5 INTERFACE ${HDF5_C_LIBRARIES})
 
-# libtorch: the libraries and the headers, straight from the wheel. Its own CMake package would ask for a CUDA toolkit on the
-# CPU, too, because the wheel is a CUDA build.
+# libtorch: libraries and headers from the wheel. Its own CMake package would need a CUDA toolkit for the CPU, too,
+# because the wheel is a CUDA build.
 find_path(TORCH_ROOT NAMES lib/libtorch_cpu.so
           PATHS ${MOESWEEP_VENV}/lib/python3.14/site-packages/torch ${MOESWEEP_VENV}/lib/python3.13/site-packages/torch
                 ${MOESWEEP_VENV}/lib/python3.12/site-packages/torch ${MOESWEEP_VENV}/lib/python3.11/site-packages/torch

@@ -1,7 +1,7 @@
 # Tests labelled `quick` are the C++ part of jobs/quick.sh.
 
-# moesweep_test(NAME [SLOW] SOURCES a.cpp ... LINK lib ...): a Catch2 program test_NAME, run whole as one CTest test. It is
-# quick unless it is SLOW: more than five seconds.
+# moesweep_test(NAME [SLOW] SOURCES a.cpp ... LINK lib ...): a Catch2 program test_NAME, run whole as one CTest test. It
+# is quick unless it is SLOW: more than five seconds.
 function(moesweep_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "SLOW" "" "SOURCES;LINK")
   add_executable(test_${name} ${arg_SOURCES})

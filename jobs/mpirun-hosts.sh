@@ -6,9 +6,9 @@
 # HOSTS is Open MPI's host file, a line per host with its cores, such as "node1 slots=16"; ssh must reach each without a
 # password. Other settings of Open MPI go into the environment: OMPI_MCA_btl_tcp_if_include=10.0.0.0/8 names the network.
 #
-# Cost: what `moesweep plan CONFIG.ini` says, on as many cores. To stop: USR1, TERM or Ctrl-C; the ranks leave what is in
-# hand, and the script ends with 75. A second one means now. A host or a link that is lost ends the run within 15 s. After
-# any stop the same command goes on with all that was committed, on whatever hosts there are.
+# Cost: what `moesweep plan CONFIG.ini` says, on as many cores. To stop: USR1, TERM or Ctrl-C; the ranks drop their current
+# units, and the script ends with 75. A second signal ends it at once. A lost host or link ends the run within 15 s. After
+# any stop the same command goes on with all that was committed, on any hosts.
 set -euo pipefail
 
 job=mpirun-hosts
@@ -23,11 +23,11 @@ check_config "$@"
 check_program
 
 options=(--hostfile "$hosts"
-         # mpirun and its daemons look after a silent link every few seconds; by default they would wait for ever
+         # mpirun and its daemons probe a silent link every few seconds; by default they would wait for ever
          --mca oob_tcp_keepalive_time 5 --mca oob_tcp_keepalive_intvl 2 --mca oob_tcp_keepalive_probes 3)
-# Other hosts know no more of this environment than they are given, and every rank must read the same configuration.
+# Other hosts see only the variables they are given, and every rank must read the same configuration.
 for name in OMP_NUM_THREADS ${LD_LIBRARY_PATH:+LD_LIBRARY_PATH} ${!MOESWEEP_@}; do options+=(-x "$name"); done
 
-# In a session of its own mpirun does not hear Ctrl-C, at which it would end the ranks at once.
+# In a session of its own mpirun does not get Ctrl-C, at which it would end the ranks at once.
 run_ranks setsid mpirun "${options[@]}" "$program" trace "$@"
 exit "$code"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Passes the tests of numbers again as other kinds of processor would: the libraries are held to their instructions, and fp32
-# products go to the library that makes them there. For jobs/test.sh, which has passed all tests on the processor as it is; it
-# needs the build. A kind whose instructions the processor lacks is left out, and so is the processor's own.
+# Repeats the tests of numbers as on other kinds of processor: the libraries are limited to their instructions, and fp32
+# products go to the library that makes them there. For jobs/test.sh, which has passed all tests on the processor as it is;
+# needs the build. Skips kinds whose instructions the processor lacks, and the processor's own kind.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

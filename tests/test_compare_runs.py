@@ -124,7 +124,8 @@ def replace(folder, dataset, values, dtype=None):
     ("rows/none", np.zeros((0, 1), np.int32), "of shape (0,) and (0, 1)"),
     ("rows/case", np.array([b"0", b"1", b"2"]), "of type int32 and |S1"),
     ("cases/prompt", np.array([b"Rome is in", "\u00c5 is".encode()], "S11"), "of type |S10 and |S11"),
-    ("cases/prompt", np.array([b"Rome is in it", "\u00c5 is".encode()]), "line 0: 'Rome is in' and 'Rome is in it' (1 of 2 differ)"),
+    ("cases/prompt", np.array([b"Rome is in it", "\u00c5 is".encode()]),
+     "line 0: 'Rome is in' and 'Rome is in it' (1 of 2 differ)"),
 ])
 def test_another_type_or_shape(run, other, dataset, values, said):
     replace(other, dataset, values)
@@ -162,8 +163,8 @@ def test_attributes(run, other):
     said = {
         "none": ["rows/none: only in the first", "rows/weight: only in the first"],
         "numbers": ["rows@draw: 1 and 2", "rows/delta@unit: 'logit' and 'bit'"],
-        "all": ["@identity: 'noise.scale = 3\\n' and 'noise.scale = 3\\nnoise.kind = normal\\n'", "rows/case@note: only in the second",
-                "rows/delta@meaning: 'patched delta' and 'the patched delta'"],
+        "all": ["@identity: 'noise.scale = 3\\n' and 'noise.scale = 3\\nnoise.kind = normal\\n'",
+                "rows/case@note: only in the second", "rows/delta@meaning: 'patched delta' and 'the patched delta'"],
     }
     for attributes, kinds in [("none", ["none"]), ("numbers", ["none", "numbers"]), ("all", ["none", "numbers", "all"])]:
         expected = [line for kind in kinds for line in said[kind]]

@@ -16,24 +16,26 @@ MOST_LINES = 350
 
 # Rooms that know no method, and the words of the methods. Plurals and participles count; `row` and `expert` are everybody's.
 WITHOUT_METHOD = ["run", "store"]
-NOUNS = ["case", "fact", "counterfact", "subject", "foil", "patch", "noise", "rescue", "coalition", "routing", "trace", "tracing",
-         "xici", "question", "language"]
+NOUNS = ["case", "fact", "counterfact", "subject", "foil", "patch", "noise", "rescue", "coalition", "routing", "trace",
+         "tracing", "xici", "question", "language"]
 INFLECTED = {noun + ending for noun in NOUNS for ending in ("", "s", "es", "d", "ed")}
 NOT_THE_NOUN = re.compile(r"\bcase (?:\w|::|'.')+:(?!:)"  # C++
-                          r"|\bin (?:this|that|any|either|each|every|no|the \w+) case\b|\b(?:lower|upper)[- ]?case\b", re.IGNORECASE)
+                          r"|\bin (?:this|that|any|either|each|every|no|the \w+) case\b|\b(?:lower|upper)[- ]?case\b",
+                          re.IGNORECASE)
 PAIR = re.compile(r"\(layer, expert\)|\bexpert pairs?\b")
 
 # Parts of the names that the families' checkpoints give to tensors: in texts and comments, for C++ has members of such names.
 TENSOR = re.compile(r"embed_tokens|lm_head|\b(?:q|k|v|o|gate|up|down|gate_up)_proj|\b[qk]_norm\.|self_attn|block_sparse_moe"
-                    r"|_layernorm|\bmodel\.(?:norm|layers|embed)|\bmlp\.[a-z]|\bexperts\.(?:[{\d]|gate|up|down)|shared_experts?\."
-                    r"|e_score_correction|\bw[123]\b")
+                    r"|_layernorm|\bmodel\.(?:norm|layers|embed)|\bmlp\.[a-z]|\bexperts\.(?:[{\d]|gate|up|down)"
+                    r"|shared_experts?\.|e_score_correction|\bw[123]\b")
 TEXT_OR_COMMENT = re.compile(r"""//[^\n]*|/\*.*?\*/|R"\((?s:.*?)\)"|"(?:\\.|[^"\\\n])*"|'(?:\\.[^']*|[^\\\n])'""", re.DOTALL)
 INCLUDE = re.compile(r"""^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<(moesweep/[^>]+)>)""", re.MULTILINE)
 
 
 # Paths on pages, but not those that a build or a run makes, of other packages, beside the tree, or with a placeholder.
 NAMED = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w.-]+\.(?:h|cpp|py|sh|md|ini|sbatch|cmake|txt))`")
-MADE = re.compile(r"(?:build|runs|units|report|log|RUN)\b|(?:identity|config)\.ini$|BoostConfig\.cmake|nccl\.h|\.\./|.*\b[A-Z]{3,}\b(?!\.(?:md|txt))")
+MADE = re.compile(r"(?:build|runs|units|report|log|RUN)\b|(?:identity|config)\.ini$|BoostConfig\.cmake|nccl\.h|\.\./"
+                  r"|.*\b[A-Z]{3,}\b(?!\.(?:md|txt))")
 
 
 # --- the rooms ---
@@ -93,7 +95,8 @@ def wrong_includes(root):
 
 def unlisted_rooms(root):
     """Folders that are no room."""
-    return [str(path.relative_to(root)) for parent in (root / "src", root / "include/moesweep") for path in sorted(parent.iterdir())
+    parents = root / "src", root / "include/moesweep"
+    return [str(path.relative_to(root)) for parent in parents for path in sorted(parent.iterdir())
             if path.is_dir() and path.name not in rooms(root)]
 
 
@@ -187,7 +190,7 @@ SOUND = {
     "src/CMakeLists.txt": "foreach(room base model store run tracing)\n",
     "src/main.cpp": '#include "tracing/private.h"\n',
     "src/base/files.cpp": '#include "moesweep/base/files.h"\n#include <string>\n',
-    "src/run/dealer.cpp": '#include "dealer.h"\n#include "moesweep/store/store.h"\nswitch (x) {\n  case Step::begun: break;\n}\n'
+    "src/run/dealer.cpp": '#include "dealer.h"\n#include "moesweep/store/store.h"\nswitch (x) {\n  case Step::a: break;\n}\n'
                           "// In that case, an upper-case letter: one row of each expert.\n",
     "src/run/dealer.h": "mlp.gate_up(w.q_norm, 1'000, 'x');\n",
     "src/tracing/private.h": '#include <moesweep/base/files.h>\n// a case of a fact\n',
@@ -205,7 +208,8 @@ PLANTED = [
      "src/run/dealer.h:2: moesweep/tracing/x.h: run is below tracing"),
     (wrong_includes, "src/run/dealer.h", '  #  include <moesweep/tracing/x.h>',
      "src/run/dealer.h:1: moesweep/tracing/x.h: run is below tracing"),
-    (wrong_includes, "src/run/dealer.h", '#include "tracing/private.h"', "src/run/dealer.h:1: tracing/private.h: run is below tracing"),
+    (wrong_includes, "src/run/dealer.h", '#include "tracing/private.h"',
+     "src/run/dealer.h:1: tracing/private.h: run is below tracing"),
     (wrong_includes, "include/moesweep/store/x.h", '#include "../tracing/x.h"',
      "include/moesweep/store/x.h:1: ../tracing/x.h: store is below tracing"),
     (wrong_includes, "src/tracing/x.cpp", '#include "run/dealer.h"', "src/tracing/x.cpp:1: run/dealer.h: private to run"),

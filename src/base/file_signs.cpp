@@ -20,30 +20,31 @@ struct Sign {
 constexpr Sign of_bytes[] = {
     {"version https://git-lfs.github.com/spec/"sv,
      "a Git LFS pointer, not the file itself: `git lfs pull` fetches that"},
-    {"Entry not found"sv, "an answer of Hugging Face, not the file: it has none at the address asked for"},
-    {"Access to model"sv, "an answer of Hugging Face, not the file: the model is gated, log in and download again"},
+    {"Entry not found"sv, "an error page from Hugging Face, not the file: there is no file at that address"},
+    {"Access to model"sv,
+     "an error page from Hugging Face, not the file: the model is gated, log in and download again"},
     {"\x1f\x8b"sv, "compressed by gzip: unpack it"},
     {"\x28\xb5\x2f\xfd"sv, "compressed by zstd: unpack it"},
     {"\xfd"
      "7zXZ"sv,
      "compressed by xz: unpack it"},
     {"BZh"sv, "compressed by bzip2: unpack it"},
-    {"PK\x03\x04"sv, "a zip archive, as torch.save writes it, too: a checkpoint must be saved as safetensors"},
+    {"PK\x03\x04"sv, "a zip archive, as torch.save writes one: a checkpoint must be saved as safetensors"},
     {"\x80\x02"sv, "a Python pickle: a checkpoint must be saved as safetensors"},
     {"\x80\x03"sv, "a Python pickle"},
     {"\x80\x04"sv, "a Python pickle"},
     {"\x80\x05"sv, "a Python pickle"},
-    {"GGUF"sv, "a GGUF file, of llama.cpp: a checkpoint must be as transformers saves it"},
+    {"GGUF"sv, "a GGUF file for llama.cpp: a checkpoint must be as transformers saves it"},
     {"PAR1"sv, "a Parquet file: facts must be one JSON array"},
     {"\x93NUMPY"sv, "an array of numpy"},
     {"\xff\xfe"sv, "text in UTF-16: save it in UTF-8"},
     {"\xfe\xff"sv, "text in UTF-16: save it in UTF-8"},
 };
 constexpr Sign of_markup[] = {
-    // in any case of letters, behind blanks
-    {"<!doctype html"sv, "an HTML page, as a failed download leaves it: download the file again"},
-    {"<html"sv, "an HTML page, as a failed download leaves it: download the file again"},
-    {"<?xml"sv, "an XML document, as a failed download leaves it: download the file again"},
+    // in upper or lower case, after any white space
+    {"<!doctype html"sv, "an HTML page, left by a failed download: download the file again"},
+    {"<html"sv, "an HTML page, left by a failed download: download the file again"},
+    {"<?xml"sv, "an XML document, left by a failed download: download the file again"},
 };
 
 bool begins_markup(std::string_view text, std::string_view mark) {
@@ -52,7 +53,7 @@ bool begins_markup(std::string_view text, std::string_view mark) {
     return std::ranges::equal(text.substr(begin, mark.size()), mark, {}, lower);
 }
 
-/// Whether a folder holds what Hugging Face's downloader keeps there of files that it has not got whole.
+/// Whether Hugging Face's downloader keeps unfinished downloads in this folder.
 bool has_incomplete(const fs::path& folder) {
     std::error_code unreachable;
     fs::directory_iterator at(folder, unreachable);
@@ -69,19 +70,19 @@ std::string what_it_is(std::string_view beginning) {
     for (const auto& [mark, what] : of_markup)
         if (begins_markup(beginning, mark)) return std::string(what);
     if (!beginning.empty() && std::ranges::all_of(beginning.substr(0, telling_bytes), [](char c) { return c == '\0'; }))
-        return "filled with zeros: a download or copy that did not end";
+        return "filled with zeros: an unfinished download or copy";
     return "";
 }
 
 std::string why_missing(const fs::path& path) {
     std::error_code unreachable;
     if (fs::is_symlink(path, unreachable))
-        return fmt::format(": it is a link to {}, which is not there", fs::read_symlink(path, unreachable).string());
+        return fmt::format(": it is a link to {}, which does not exist", fs::read_symlink(path, unreachable).string());
     for (const char* ending : {".incomplete", ".part", ".crdownload", ".download"})
         if (fs::exists(path.string() + ending, unreachable))
-            return fmt::format(": {}{} is what a download left that did not end", path.filename().string(), ending);
+            return fmt::format(": {}{} is an unfinished download", path.filename().string(), ending);
     if (const fs::path downloads = path.parent_path() / ".cache/huggingface/download"; has_incomplete(downloads))
-        return fmt::format(": {} holds downloads that did not end", downloads.string());
+        return fmt::format(": {} holds unfinished downloads", downloads.string());
     return "";
 }
 

@@ -1,5 +1,4 @@
-// POSIX calls, each return code checked: what the C++ streams hide (fsync, the reason of a failure) is what matters
-// here.
+// POSIX calls, each return code checked: C++ streams hide what matters here, fsync and the reason of a failure.
 #include "moesweep/base/files.h"
 
 #include <fcntl.h>
@@ -28,8 +27,8 @@ namespace fs = std::filesystem;
     fail(Exit::io, "{}: {}: {}", path.string(), what, std::generic_category().message(error));
 }
 
-/// An open file. The destructor closes without asking; a writer calls close() itself, because there the last error
-/// shows.
+/// An open file. The destructor ignores what close(2) says; a writer calls close() itself, because it may report the
+/// last error.
 class File {
   public:
     explicit File(int descriptor) : descriptor_(descriptor) {}
@@ -41,7 +40,7 @@ class File {
 
     int get() const { return descriptor_; }
     int release() { return std::exchange(descriptor_, -1); }
-    /// An interrupted close(2) has closed all the same.
+    /// An interrupted close(2) has closed the file nevertheless.
     bool close() { return ::close(std::exchange(descriptor_, -1)) == 0 || errno == EINTR; }
 
   private:
@@ -66,8 +65,7 @@ File open_to_read(const fs::path& path) {
 std::size_t size_of(const File& file, const fs::path& path) {
     struct stat status;
     if (::fstat(file.get(), &status) != 0) fail_system(path, "cannot be examined");
-    if (!S_ISREG(status.st_mode))
-        fail(Exit::io, "{}: cannot be read: expected a file, got another kind", path.string());
+    if (!S_ISREG(status.st_mode)) fail(Exit::io, "{}: cannot be read: it is not a regular file", path.string());
     return static_cast<std::size_t>(status.st_size);
 }
 
@@ -102,7 +100,7 @@ void sync_file(const File& file, const fs::path& path) {
     if (!synced(file)) fail_system(path, "cannot be synced");
 }
 
-/// Makes the names in this folder durable. EINVAL: the file system has no such notion for folders.
+/// Makes the names in this folder durable. EINVAL: the file system cannot sync folders.
 void sync_folder(const fs::path& folder) {
     const File file = open_file(folder, O_RDONLY | O_DIRECTORY);
     if (file.get() < 0) fail_system(folder, "cannot be opened");
@@ -113,17 +111,17 @@ fs::path folder_of(const fs::path& path) {
     return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
-/// Drawn once in this process. Two containers may share a host's name and a process id, but not this.
+/// Drawn once per process: two containers may share a host name and a process id, but not this.
 const std::string& process_token() {
     static const std::string token = [] {
         std::uint64_t drawn;
-        if (::getentropy(&drawn, sizeof drawn) != 0) fail(Exit::internal, "the system gives no random numbers");
+        if (::getentropy(&drawn, sizeof drawn) != 0) fail(Exit::internal, "the system provides no random numbers");
         return fmt::format("{:016x}", drawn);
     }();
     return token;
 }
 
-/// Removes a file unless keep() was called: what must not survive a failure.
+/// Removes a file on destruction unless keep() was called.
 class Discard {
   public:
     explicit Discard(fs::path path) : path_(std::move(path)) {}
@@ -188,7 +186,7 @@ std::string read_file(const fs::path& path) {
 
 fs::path temporary_beside(const fs::path& path) {
     std::array<char, 256> host{};
-    if (::gethostname(host.data(), host.size() - 1) != 0) fail_system(path, "the host's name is unknown");
+    if (::gethostname(host.data(), host.size() - 1) != 0) fail_system(path, "the host name is unknown");
     return folder_of(path) /
            fmt::format(".{}.{}.{}.{}.tmp", path.filename().string(), host.data(), ::getpid(), process_token());
 }
@@ -230,7 +228,7 @@ void make_writable_folder(const fs::path& folder) {
     fs::create_directories(folder, error);
     if (error) fail_system(folder, "cannot be created", error.value());
     for (const fs::path& made : missing) sync_folder(folder_of(made));
-    // Mode bits say nothing to root, on a read-only mount or over NFS: only a file made says that files can be made.
+    // Mode bits mean little to root, on a read-only mount or over NFS: only creating a file shows that one can.
     const fs::path probe = temporary_beside(folder / "probe");
     const Discard always(probe);
     File file = open_file(probe, O_WRONLY | O_CREAT);
@@ -271,8 +269,8 @@ void InputFile::read(std::uint64_t offset, std::span<std::byte> out) const {
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) fail_system(path_, "cannot be read");
         if (n == 0)
-            fail(Exit::io, "{}: cannot be read: {} bytes expected at byte {}, {} got: it has been cut", path_.string(),
-                 out.size(), offset, have);
+            fail(Exit::io, "{}: cannot be read: {} bytes expected at byte {}, {} got: it has been truncated",
+                 path_.string(), out.size(), offset, have);
         have += static_cast<std::size_t>(n);
     }
 }

@@ -8,14 +8,14 @@
 namespace moesweep {
 namespace {
 
-/// Where the parser stopped, and what it met there.
+/// Where the parser stopped, and what it found there.
 struct Place {
     std::string_view text;
-    std::size_t at;  // of the byte that it could not take; the text's size at its end
+    std::size_t at;  // the byte that it could not parse; the text's size at its end
 
     std::string_view rest() const { return text.substr(at); }
     auto line() const { return 1 + std::ranges::count(text.substr(0, at), '\n'); }
-    /// The last character before it that is no blank.
+    /// The last character before it that is not white space.
     char before() const {
         const std::size_t last = text.substr(0, at).find_last_not_of(" \t\r\n");
         return last == text.npos ? '\0' : text[last];
@@ -25,24 +25,24 @@ struct Place {
     }
 };
 
-/// What many readers of JSON take, or many writers write, though it is none; empty where it is nothing of that.
+/// What is wrong, if it is one of the common deviations from JSON; empty otherwise.
 std::string habit_at(const Place& place, bool behind_a_value) {
     if (place.text.empty()) return "the file is empty";
     if (place.rest().empty()) return "it ends too early";
     if (behind_a_value && place.begins({"{", "["}))
-        return "a second value behind the first; of JSON lines `jq -s .` makes one array";
+        return "a second value after the first; `jq -s .` makes one array of JSON lines";
     if (place.begins({"NaN", "Infinity"})) {
         const std::string_view word = place.rest().substr(0, place.begins({"NaN"}) ? 3 : 8);
-        return fmt::format("{}{} is no number in JSON", place.before() == '-' ? "-" : "", word);
+        return fmt::format("{}{} is not a number in JSON", place.before() == '-' ? "-" : "", word);
     }
     if (place.begins({"//", "/*", "#"})) return "JSON has no comments";
-    if (place.begins({"}", "]"}) && place.before() == ',') return "a comma behind the last element";
+    if (place.begins({"}", "]"}) && place.before() == ',') return "a comma after the last element";
     if (place.begins({"'", "True", "False", "None"})) return "written as Python prints it, not as JSON";
     return "";
 }
 
 /// Builds the document from the parser's events. Json::parse with a callback would do the same, but it walks over all
-/// elder siblings whenever an object ends: quadratic in the tensors of a checkpoint or the records of a facts file.
+/// earlier siblings whenever an object ends: quadratic in the tensors of a checkpoint or the records of a facts file.
 class Builder final : public nlohmann::json_sax<Json> {
   public:
     Builder(std::string_view text, const std::string& name) : text_(text), name_(name) {}
@@ -79,9 +79,9 @@ class Builder final : public nlohmann::json_sax<Json> {
     }
 
   private:
-    static constexpr std::size_t most_open = 256;  // whoever copies or prints a document does so recursively
+    static constexpr std::size_t most_open = 256;  // documents are copied and printed recursively
 
-    /// Puts a value at the end of the open array, else where the last key (or the document) waits for it.
+    /// Puts a value at the end of the open array, or at the last key, or at the root.
     bool add(Json value) {
         if (!open_.empty() && open_.back()->is_array()) place_ = &open_.back()->emplace_back();
         *place_ = std::move(value);
@@ -102,7 +102,7 @@ class Builder final : public nlohmann::json_sax<Json> {
     const std::string& name_;
     Json root_;
     Json* place_ = &root_;
-    std::vector<Json*> open_;  // what holds the place, outermost first; nothing is added beside it until it is closed
+    std::vector<Json*> open_;  // the containers that are being filled, outermost first
 };
 
 }  // namespace

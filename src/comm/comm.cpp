@@ -16,7 +16,7 @@ namespace moesweep {
 namespace {
 
 std::atomic<const char*> waiting_call = nullptr;
-std::atomic<int> ending = 0;  // the exit code of the process's end, once it has begun
+std::atomic<int> ending = 0;  // the exit code, once the process is ending
 
 /// One number, from `root` of `comm` to all.
 std::int64_t broadcast_count(MPI_Comm comm, int root, std::int64_t count) {
@@ -31,7 +31,7 @@ std::string broadcast_from(MPI_Comm comm, int root, const std::string& text, int
     return out;
 }
 
-/// A variable of the environment as a number; 0 where there is none.
+/// An environment variable as a number; 0 if it is not set.
 int number_in_environment(const char* name) {
     const char* text = std::getenv(name);
     return text ? std::atoi(text) : 0;
@@ -43,7 +43,8 @@ bool has_variable(std::string_view prefix) {
     return false;
 }
 
-/// A server of PMIx knows the others: mpirun's, or that of srun --mpi=pmix. Other names of PMIx may be left over.
+/// Whether a PMIx server knows the other ranks: mpirun's or that of srun --mpi=pmix. Other PMIx variables may be
+/// leftovers.
 bool has_pmix() {
     return has_variable("PMIX_SERVER_URI");
 }
@@ -53,18 +54,18 @@ bool has_mpirun() {
     return has_pmix() && !(name && std::string_view(name).starts_with("slurm."));
 }
 
-/// Reads in the environment who started this process, and settles what Open MPI 4 would make of it.
+/// Finds out from the environment who started this process, and tells Open MPI 4 so.
 void prepare_start() {
-    // Never a daemon for a process alone: it outlives one that is killed, and then takes all memory it can get.
+    // A single process must not start a daemon: it outlives a killed one, and then takes all the memory it can get.
     ::setenv("OMPI_MCA_ess_singleton_isolated", "1", /*overwrite=*/0);
     const int tasks = number_in_environment("SLURM_STEP_NUM_TASKS");  // started together by srun; 0: by another
     if (has_mpirun() || (tasks > 1 && has_pmix()) || (tasks != 1 && has_variable("PMI_"))) return;
     if (tasks > 1)
-        throw SharedError(Exit::usage, fmt::format("srun started {} tasks without PMI, by which they would find each "
-                                                   "other: use srun --mpi=pmix, or mpirun in place of srun",
+        throw SharedError(Exit::usage, fmt::format("srun started {} tasks without PMI, so they cannot find each "
+                                                   "other: use srun --mpi=pmix, or mpirun instead of srun",
                                                    tasks));
-    // It stands alone, be it in a step of one task (srun --pty bash), where Open MPI would look for PMI. Its temporary
-    // folder is one for all such processes of a user, and one that ends takes it away from another that starts: none.
+    // A single process, even in a step of one task (srun --pty bash), where Open MPI would look for PMI. Its temporary
+    // folder would be shared by all such processes of a user, and one that ends removes it under another: use none.
     ::unsetenv("SLURM_STEP_ID");
     ::setenv("OMPI_MCA_orte_create_session_dirs", "0", /*overwrite=*/0);
 }
@@ -85,7 +86,7 @@ int to_int(std::int64_t count) {
 }
 
 Comm::Handle::~Handle() {
-    // On the way out with an Error that the others may not know of: they would have to take part in what follows.
+    // Leaving with an Error that the others may not know of; what follows would need them.
     if (comm != MPI_COMM_WORLD && std::uncaught_exceptions() > 0) return;
     devices.reset();
     for (auto& letter : letters) MPI_Wait(&letter.request, MPI_STATUS_IGNORE);
@@ -103,7 +104,7 @@ Comm::~Comm() = default;
 
 Comm::Comm() {
     prepare_start();
-    // Only this thread speaks MPI; the watchdog's thread says one last word, when nothing else moves any more.
+    // Only this thread calls MPI; the watchdog's thread does so once, at the end, when nothing else moves any more.
     int provided = 0;
     check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
     check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
@@ -287,7 +288,7 @@ void Comm::stay_if_ending() {
 void Comm::abort(Exit code) const {
     int running = 0;
     if (!ending.compare_exchange_strong(running, static_cast<int>(code))) stay_if_ending();
-    // Even if MPI or the devices' network is what hangs.
+    // Even if it is MPI or the devices' network that hangs.
     std::signal(SIGALRM, [](int) { ::_exit(ending); });
     ::alarm(5);
     DeviceNetwork::abort_all();

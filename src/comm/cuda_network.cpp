@@ -17,7 +17,7 @@ namespace {
 
 void check(cudaError_t result, const char* call) {
     if (result == cudaSuccess) return;
-    // The first call of a process takes memory for its context.
+    // A process's first call allocates memory for its context.
     const Exit code = result == cudaErrorMemoryAllocation ? Exit::io : Exit::internal;
     fail(code, "CUDA: {}: {}", call, cudaGetErrorString(result));
 }
@@ -28,7 +28,7 @@ std::string uuid(int index) {
     return {std::begin(properties.uuid.bytes), std::end(properties.uuid.bytes)};
 }
 
-/// As NCCL tells devices apart: parts of one GPU have names of their own but one place.
+/// What NCCL tells devices apart by: parts of one GPU have different names but the same bus id.
 std::string place(int index) {
     std::array<char, 256> host{}, bus{};
     gethostname(host.data(), host.size() - 1);
@@ -80,7 +80,7 @@ OwnStream::OwnStream() {
 }
 
 OwnStream::~OwnStream() {
-    cudaStreamDestroy(stream_);  // does not wait: what is on it is finished first
+    cudaStreamDestroy(stream_);  // does not block: the work on it is finished first
 }
 
 Mark::Mark() {

@@ -1,4 +1,4 @@
-// What the device's network needs of streams. Held apart from nccl_network.cpp, so that its tests can do with host memory.
+// What the device's network needs of streams. Apart from nccl_network.cpp, so that tests can replace it by host memory.
 #pragma once
 #include "device_network.h"
 
@@ -6,7 +6,7 @@ struct CUevent_st;
 
 namespace moesweep {
 
-/// A stream of one's own on the current device; its work goes first.
+/// A new stream of high priority on the current device.
 class OwnStream {
   public:
     OwnStream();
@@ -26,9 +26,9 @@ class Mark {
     ~Mark();
     Mark(const Mark&) = delete;
     Mark& operator=(const Mark&) = delete;
-    /// Behind all that is on `stream` now.
+    /// Marks the end of the work that is on `stream` now.
     void set(Stream stream);
-    /// What is put on `stream` from now on waits until the mark is reached.
+    /// Work that is put on `stream` from now on waits until the mark is reached.
     void hold(Stream stream) const;
 
   private:

@@ -1,4 +1,4 @@
-// What a Comm holds of MPI.
+// A Comm's MPI objects.
 #pragma once
 #include <mpi.h>
 
@@ -13,12 +13,12 @@
 
 namespace moesweep {
 
-/// Error(internal) with MPI's own words unless `code` is success.
+/// Error(internal) with MPI's message unless `code` is success.
 void check(int code, const char* call);
-/// A count as MPI wants it. Error(internal) beyond 2^31 - 1.
+/// A count as MPI takes it. Error(internal) beyond 2^31 - 1.
 int to_int(std::int64_t count);
 
-/// Checks a call that waits for other ranks, and says so to whoever asks Comm::waiting_in() meanwhile.
+/// Checks a call that waits for other ranks; Comm::waiting_in() names it meanwhile.
 template <class Call, class... Args>
 void wait_for(const char* name, Call call, Args... args) {
     const Comm::Waiting waiting(name);
@@ -37,11 +37,11 @@ struct Comm::Handle {
         MPI_Request request;
     };
     MPI_Comm comm;
-    MPI_Comm mail = MPI_COMM_NULL;  // letters keep out of the way of everything else
+    MPI_Comm mail = MPI_COMM_NULL;  // for letters alone
     std::list<Outgoing> letters;    // not delivered yet
     MPI_Win memory = MPI_WIN_NULL;  // shared by the node
     bool asked_for_devices = false;
-    std::unique_ptr<DeviceNetwork> devices;  // from the first exchange of their rows on; none where they share one
+    std::unique_ptr<DeviceNetwork> devices;  // made by the first exchange of their rows; null if they share one
 };
 
 }  // namespace moesweep

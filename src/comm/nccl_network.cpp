@@ -19,7 +19,7 @@ bool refused(ncclResult_t result) {
     return result != ncclSuccess && result != ncclInProgress;
 }
 
-/// The first call that was refused, of several that are made in any case.
+/// The first of several calls that failed; all of them are made regardless.
 struct Calls {
     ncclResult_t result = ncclSuccess;
     const char* name = "";
@@ -30,8 +30,8 @@ struct Calls {
     }
 };
 
-/// A communicator that does not block: a call that needs others comes back at once, and is then watched until it is done. So
-/// a thread that waits can always be reached, and the communicator be aborted under it.
+/// A non-blocking communicator: a call that needs other ranks returns at once, and is then polled until it is done. So
+/// another thread can abort the communicator while this one waits.
 class Nccl final : public DeviceNetwork {
   public:
     ~Nccl() override;
@@ -39,7 +39,7 @@ class Nccl final : public DeviceNetwork {
     std::unique_ptr<Transfer> start(Parcel<const std::byte> sent, Parcel<std::byte> received, Stream stream) override;
     void abort() noexcept override;
     std::optional<std::string> failure() noexcept override;
-    /// Throws what failure() says.
+    /// Throws if there is a failure().
     void expect_sound();
 
   private:
@@ -51,7 +51,7 @@ class Nccl final : public DeviceNetwork {
 
     OwnStream stream_;
     std::timed_mutex calls_;     // another thread may abort
-    ncclComm_t comm_ = nullptr;  // none: not yet, or aborted
+    ncclComm_t comm_ = nullptr;  // null: not yet made, or aborted
     std::atomic<bool> failed_ = false;
 };
 
@@ -62,8 +62,8 @@ class Rows final : public DeviceNetwork::Transfer {
     ~Rows() override {
         if (held_) return;
         try {
-            arrived.hold(home_);  // its memory goes back to that stream
-        } catch (const Error&) {  // the device is lost, and its memory with it
+            arrived.hold(home_);  // returns its memory to that stream
+        } catch (const Error&) {  // the device is lost, and its memory too
         }
     }
 
@@ -84,7 +84,7 @@ class Rows final : public DeviceNetwork::Transfer {
 
 Nccl::~Nccl() {
     leave();
-    // On the way out with an Error the others may never come: what is under way is ended rather than finished.
+    // When leaving with an Error the others may never come: break off what is under way.
     if (std::uncaught_exceptions() > 0 || failed_) abort();
     if (!comm_) return;
     ncclResult_t result = ncclCommFinalize(comm_);
@@ -112,7 +112,7 @@ ncclResult_t Nccl::state() {
     return result == ncclSuccess ? behind : result;
 }
 
-/// Makes calls of NCCL, which say how they went, and waits until they are done.
+/// Makes NCCL calls, which return their results, and waits until they are done.
 template <class Call>
 void Nccl::run(const char* name, Call call) {
     const Comm::Waiting waiting(name);
@@ -158,7 +158,7 @@ void Nccl::expect_sound() {
     }
 }
 
-/// One group, in which NCCL brings all of it forward together. Even a rank's rows for itself go this way.
+/// One group, so that NCCL moves all transfers together, a rank's rows for itself included.
 Calls Nccl::send_and_receive(Parcel<const std::byte> sent, Parcel<std::byte> received) {
     Calls calls;
     calls.note(ncclGroupStart(), "ncclGroupStart");
@@ -170,7 +170,7 @@ Calls Nccl::send_and_receive(Parcel<const std::byte> sent, Parcel<std::byte> rec
         sent.data += out;
         received.data += in;
     }
-    calls.note(ncclGroupEnd(), "ncclGroupEnd");  // also after a refusal: the group is the thread's
+    calls.note(ncclGroupEnd(), "ncclGroupEnd");  // also after a failure: the group belongs to the thread
     return calls;
 }
 
@@ -187,14 +187,14 @@ std::unique_ptr<DeviceNetwork::Transfer> Nccl::start(Parcel<const std::byte> sen
 
 void Nccl::abort() noexcept {
     std::unique_lock lock(calls_, std::chrono::seconds(1));
-    if (!lock || !comm_) return;  // no lock: within a call that does not return, which only the process's end can end
+    if (!lock || !comm_) return;  // no lock: in a call that does not return; only the process's end can end it
     failed_ = true;
     ncclCommAbort(std::exchange(comm_, nullptr));
 }
 
 std::optional<std::string> Nccl::failure() noexcept {
     const std::unique_lock lock(calls_, std::try_to_lock);
-    if (!lock) return std::nullopt;  // a call is being made, which says itself how it goes
+    if (!lock) return std::nullopt;  // a call is under way, and reports its own failure
     if (!comm_) return "NCCL: aborted";
     ncclResult_t behind = ncclSuccess;
     const ncclResult_t result = ncclCommGetAsyncError(comm_, &behind);

@@ -1,4 +1,4 @@
-// NCCL between ranks of which each has a device of its own.
+// NCCL between ranks that each have a device of their own.
 #pragma once
 #include <memory>
 
@@ -6,7 +6,7 @@
 
 namespace moesweep {
 
-/// Every rank of `ranks` calls it, its device being the current one. Waits for the others. Error(internal) if NCCL refuses.
+/// Every rank of `ranks` calls it, with its device as the current one; waits for the others. Error(internal).
 std::unique_ptr<DeviceNetwork> connect_nccl(const Comm& ranks);
 
 }  // namespace moesweep

@@ -7,7 +7,7 @@
 namespace moesweep {
 namespace {
 
-/// A tensor's row as one MPI element, so that counts are rows.
+/// A tensor's row as one MPI element, so that counts are in rows.
 class RowType {
   public:
     explicit RowType(std::int64_t bytes) {
@@ -23,7 +23,7 @@ class RowType {
     MPI_Datatype type_ = MPI_DATATYPE_NULL;
 };
 
-/// Counts and the offsets that follow from them, as MPI wants them.
+/// Counts and their offsets, as MPI takes them.
 struct Places {
     std::vector<int> counts, offsets;
     std::int64_t total = 0;
@@ -45,7 +45,7 @@ struct RowExchange::State {
 
 namespace {
 
-/// `rows` rows of the shape and kind of those of `like`, to be received.
+/// Room for `rows` rows like those of `like`.
 at::Tensor empty_rows(const at::Tensor& like, std::int64_t rows, const at::TensorOptions& options) {
     std::vector<std::int64_t> shape(like.sizes().begin(), like.sizes().end());
     shape[0] = rows;
@@ -58,14 +58,14 @@ std::int64_t row_bytes(const at::Tensor& rows) {
            static_cast<std::int64_t>(rows.element_size());
 }
 
-/// What one rank sends to itself where there is no other.
+/// A rank's rows for itself, if it is the only one.
 struct OwnRows final : RowExchange::State {
     explicit OwnRows(at::Tensor all) : rows(std::move(all)) {}
     at::Tensor wait() override { return std::move(rows); }
     at::Tensor rows;
 };
 
-/// Rows of the CPU, by MPI.
+/// Rows on the CPU, by MPI.
 struct MpiRows final : RowExchange::State {
     MpiRows(MPI_Comm comm, const at::Tensor& rows, std::span<const std::int64_t> send_counts,
             std::span<const std::int64_t> receive_counts, const at::TensorOptions& options)
@@ -90,7 +90,7 @@ struct MpiRows final : RowExchange::State {
     MPI_Request request = MPI_REQUEST_NULL;
 };
 
-/// Rows of a device, by the devices' own network.
+/// Rows on a device, by the devices' network.
 struct DeviceRows final : RowExchange::State {
     DeviceRows(DeviceNetwork& network, const at::Tensor& rows, std::span<const std::int64_t> send_counts,
                std::span<const std::int64_t> receive_counts)
@@ -115,10 +115,10 @@ struct DeviceRows final : RowExchange::State {
     }
 
     at::Tensor sent, received;
-    std::unique_ptr<DeviceNetwork::Transfer> transfer;  // goes first: it holds the stream that the memory goes back to
+    std::unique_ptr<DeviceNetwork::Transfer> transfer;  // destroyed first: it holds the stream of the buffers
 };
 
-/// Rows of a device without a network of its own: through the memory of the host, pinned, and MPI.
+/// Rows on a device that others share: through pinned host memory and MPI.
 struct StagedRows final : RowExchange::State {
     StagedRows(MPI_Comm comm, const at::Tensor& rows, std::span<const std::int64_t> send_counts,
                std::span<const std::int64_t> receive_counts)

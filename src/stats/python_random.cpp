@@ -1,5 +1,5 @@
-// After CPython's Modules/_randommodule.c (seeding, getrandbits) and Lib/random.py (_randbelow, sample); shuffle is in the
-// header because it is a template.
+// After CPython's Modules/_randommodule.c (seeding, getrandbits) and Lib/random.py (_randbelow, sample); shuffle, a
+// template, is in the header.
 #include "moesweep/stats/python_random.h"
 
 #include <algorithm>
@@ -41,7 +41,7 @@ struct ArraySeed {
     }
 };
 
-/// |seed| in 32-bit digits, least first; zero has one digit.
+/// |seed| in 32-bit digits, least significant first; zero has one digit.
 ArraySeed seed_of(std::int64_t seed) {
     const auto wide = static_cast<std::uint64_t>(seed);
     const std::uint64_t magnitude = seed < 0 ? 0 - wide : wide;

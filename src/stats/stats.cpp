@@ -11,7 +11,7 @@ namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
-/// What a stream of random words is for: the last word of its counter, so that no two statistics share a word.
+/// What a stream of random words is for. It is the last word of the counter, so no two statistics share a word.
 enum class Purpose : std::uint32_t { bootstrap = 0, sign_flips = 1 };
 
 std::uint32_t low_word(std::int64_t value) {
@@ -37,7 +37,7 @@ class Words {
         return block_[used_++];
     }
 
-    /// Uniform in [0, n), n >= 1, by multiplication; the words that would make it uneven are skipped.
+    /// Uniform in [0, n), n >= 1, by multiplication; words that would make it biased are skipped.
     std::uint32_t below(std::uint32_t n) {
         std::uint64_t product = std::uint64_t{next()} * n;
         if (static_cast<std::uint32_t>(product) < n) {
@@ -140,7 +140,7 @@ double sign_flip_p(std::span<const double> values, const StatsRules& rules) {
         std::uint32_t bits = 0;
         for (std::size_t j = 0; j < values.size(); ++j) {
             if (j % 32 == 0) bits = words.next();
-            const std::uint64_t sign = std::uint64_t{bits >> (j % 32) & 1} << 63;  // a branch here would be a coin toss
+            const std::uint64_t sign = std::uint64_t{bits >> (j % 32) & 1} << 63;  // branches would be mispredicted
             sum += std::bit_cast<double>(std::bit_cast<std::uint64_t>(values[j]) ^ sign);
         }
         extreme += std::abs(sum) >= least;

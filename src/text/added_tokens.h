@@ -13,9 +13,9 @@ namespace moesweep::text {
 struct AddedToken {
     std::string content;
     std::int32_t id = 0;
-    bool single_word = false;  // not where a word character touches it
-    bool lstrip = false;       // takes the white space before it
-    bool rstrip = false;       // and behind it
+    bool single_word = false;  // not next to a word character
+    bool lstrip = false;       // includes the white space before it
+    bool rstrip = false;       // and after it
     bool normalized = false;   // looked for in the normalised text
 };
 

@@ -19,17 +19,17 @@ struct AlignedText {
     std::vector<Span> origin;  // one per byte
 
     bool empty() const { return bytes.empty(); }
-    /// Error(data) where the text outgrows 1 MiB, as a few replacements, one upon the other, can make any text do.
+    /// Error(data) if the text grows beyond 1 MiB, as a few nested replacements can make any text do.
     void append(std::string_view utf8, Span span);
     AlignedText slice(std::size_t begin, std::size_t end) const;
-    /// What the non-empty byte range [begin, end) stands for: from its first byte's origin to its last one's.
+    /// The origin of the non-empty byte range [begin, end): from its first byte's to its last byte's.
     Span span(std::size_t begin, std::size_t end) const { return {origin[begin].begin, origin[end - 1].end}; }
 };
 
 /// A text whose characters stand for themselves. Error(data) names the first byte that is not valid UTF-8.
 AlignedText from_utf8(std::string_view text);
 
-/// The character of valid UTF-8 that starts at `at`, which moves behind it.
+/// The character of valid UTF-8 at `at`, which moves past it.
 char32_t next_character(std::string_view bytes, std::size_t& at);
 void append_utf8(std::string& bytes, char32_t character);
 

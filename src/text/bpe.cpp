@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t none = static_cast<std::size_t>(-1);
 
-/// Links of the doubly linked list over the tokens that are left.
+/// Links of the doubly linked list of the remaining tokens.
 struct Links {
     std::size_t previous, next;
     bool joined_to_previous = false;
@@ -28,7 +28,7 @@ struct Candidate {
 
 using Queue = std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>>;
 
-/// Joins pairs in place until none is left: O(n log n) in the word's length.
+/// Merges pairs in place until none is left: O(n log n) in the word's length.
 std::vector<Token> join_pairs(std::vector<Token> tokens, const std::unordered_map<std::uint64_t, Bpe::Merge>& merges) {
     std::vector<Links> links(tokens.size());
     for (std::size_t i = 0; i < tokens.size(); ++i)

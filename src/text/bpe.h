@@ -1,4 +1,4 @@
-// Byte-pair encoding of one word: characters joined pair by pair, the pair of lowest rank first.
+// Byte-pair encoding of one word: adjacent tokens are merged, the pair of lowest rank first.
 #pragma once
 #include <cstdint>
 #include <functional>

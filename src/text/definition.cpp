@@ -40,10 +40,10 @@ void read_merges(const Field& field, Bpe& bpe) {
         const auto [left, right] = read_pair(merge);
         const auto id_of = [&](const std::string& piece) {
             const auto id = bpe.find(piece);
-            if (!id) merge.refuse(fmt::format("pieces of the vocabulary ('{}' is none)", piece));
+            if (!id) merge.refuse(fmt::format("pieces of the vocabulary ('{}' is not one)", piece));
             return *id;
         };
-        // Of a pair that is listed twice the last rank counts, as in the reference.
+        // If a pair is listed twice, the last rank wins, as in the reference.
         bpe.merges.insert_or_assign(Bpe::pair_key(id_of(left), id_of(right)), Bpe::Merge{rank, id_of(left + right)});
         ++rank;
     }
@@ -69,8 +69,8 @@ Bpe read_model(const Field& model) {
     return bpe;
 }
 
-/// The reference does not ask the file for the id of an added token. It is that of the same piece, else it counts on
-/// from the vocabulary's size: a file with other ids is refused.
+/// The reference ignores the file's id of an added token: it takes that of the same piece, or counts on from the
+/// vocabulary's size. A file with other ids is refused.
 class IdsByPlace {
   public:
     explicit IdsByPlace(const Bpe& bpe) : bpe_(bpe), next_(static_cast<std::int32_t>(bpe.vocabulary.size())) {}
@@ -114,7 +114,7 @@ bool is_token(const Definition& definition, std::int32_t id) {
            std::any_of(definition.bpe.vocabulary.begin(), definition.bpe.vocabulary.end(), in_vocabulary);
 }
 
-/// A file beside tokenizer.json; as if it were {} where there is none.
+/// A file beside tokenizer.json; an absent one reads as {}.
 struct SideFile {
     explicit SideFile(const std::filesystem::path& path)
         : file(path.string()),
@@ -147,7 +147,7 @@ Definition read_definition(const std::filesystem::path& path) {
     if (const auto stage = root.find("post_processor")) {
         read_post_processor(*stage, definition.post_processor);
         for (const std::int32_t id : definition.post_processor.prefix)
-            if (!is_token(definition, id)) stage->refuse(fmt::format("{} in front (id {} is none)", a_token, id));
+            if (!is_token(definition, id)) stage->refuse(fmt::format("{} in front (id {} is not one)", a_token, id));
     }
     return definition;
 }

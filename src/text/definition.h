@@ -34,7 +34,7 @@ Definition read_definition(const std::filesystem::path& path);
 /// The BOS token by tokenizer_config.json's bos_token, else config.json's bos_token_id, in the model's folder; each
 /// file may be absent. Error(data) if bos_token is not in the vocabulary.
 std::optional<std::int32_t> read_bos(const std::filesystem::path& model_folder, const Definition& definition);
-/// Whether tokenizer_config.json wants a BOS in front (add_bos_token); empty where it does not say.
+/// tokenizer_config.json's add_bos_token; empty if it does not say.
 std::optional<bool> read_add_bos(const std::filesystem::path& model_folder);
 
 }  // namespace moesweep::text

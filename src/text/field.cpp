@@ -11,7 +11,7 @@ std::string Field::where() const {
 
 void Field::refuse(const std::string& expected) const {
     constexpr std::size_t shown = 60;
-    std::string found = value_->dump(-1, ' ', true);  // ASCII, so that it can be cut anywhere
+    std::string found = value_->dump(-1, ' ', true);  // ASCII, so that it can be truncated anywhere
     if (found.size() > shown) found = found.substr(0, shown) + "...";
     fail(Exit::data, "{}: expected {}, found {}", where(), expected, found);
 }
@@ -58,7 +58,7 @@ bool Field::flag(const std::string& key, bool otherwise) const {
 }
 
 std::int32_t Field::id() const {
-    constexpr std::int64_t limit = 1 << 24;  // far above any vocabulary: a list of that size is still harmless
+    constexpr std::int64_t limit = 1 << 24;  // far above any vocabulary, and a list of that size is harmless
     if (!value_->is_number_integer() || value_->get<std::int64_t>() < 0 || value_->get<std::int64_t>() >= limit)
         refuse(fmt::format("a token id in [0, {})", limit));
     return static_cast<std::int32_t>(value_->get<std::int64_t>());

@@ -1,4 +1,4 @@
-// A value in a JSON file that knows its path, so that every complaint names file and field.
+// A value in a JSON file that knows its path, so that every error names file and field.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -14,7 +14,7 @@ class Field {
     /// The root. `file` and `value` must outlive the field.
     Field(const std::string& file, const Json& value) : file_(&file), value_(&value) {}
 
-    /// A member of this object; the first form fails where it is missing or null.
+    /// A member of this object; the first form fails if it is missing or null.
     Field at(const std::string& key) const;
     std::optional<Field> find(const std::string& key) const;
     std::vector<Field> items() const;

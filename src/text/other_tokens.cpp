@@ -14,7 +14,7 @@ class Collector {
         for (const AddedToken& token : definition.added) known_.insert(token.content);
     }
 
-    /// The order is that in which transformers reads: the older files count where the newest list is missing.
+    /// In the order in which transformers reads: the older files count if the newest list is missing.
     std::vector<OtherToken> collect() {
         bool has_list = false;
         read("tokenizer_config.json", [&](const Field& root) {
@@ -42,7 +42,7 @@ class Collector {
         use(Field(file, json));
     }
 
-    /// bos_token, image_token and the like, and the lists of further ones.
+    /// bos_token, image_token and the like, and the lists of additional ones.
     void add_special(const Field& root) {
         for (const auto& [key, value] : root.object().items())
             if (key.ends_with("_token")) add_one(value);

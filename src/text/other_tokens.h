@@ -1,5 +1,5 @@
-// Tokens that the files beside tokenizer.json add to it. transformers gives them ids, also behind the last one of the
-// embedding; here a text that holds one is refused, for its ids would be others.
+// Tokens that the files beside tokenizer.json add to it. transformers gives them ids, even beyond the embedding's last
+// row; here a text that contains one is refused, because its ids would differ.
 #pragma once
 #include <filesystem>
 #include <string>

@@ -38,7 +38,7 @@ Regex::Regex(const std::string& pattern, Kind kind, const std::string& where) : 
     code_.reset(
         pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), options, &error, &offset, nullptr));
     if (!code_) fail(Exit::data, "{}: pattern does not compile at byte {}: {}", where, offset, reason(error));
-    pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE);  // where there is no JIT, pcre2_match interprets
+    pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE);  // without a JIT, pcre2_match interprets
 }
 
 std::vector<Range> Regex::find_all(std::string_view text) const {
@@ -56,7 +56,7 @@ std::vector<Range> Regex::find_all(std::string_view text) const {
         if (found == PCRE2_ERROR_NOMATCH) break;
         if (found < 0) fail(Exit::data, "text to tokenize: the pre-tokenizer's pattern failed: {}", reason(found));
         if (range[0] < at || range[1] < range[0])  // \K in a group that a lookaround calls
-            fail(Exit::data, "text to tokenize: a match of the pre-tokenizer's pattern begins outside of itself");
+            fail(Exit::data, "text to tokenize: a match of the pre-tokenizer's pattern begins outside itself");
         matches.push_back({range[0], range[1]});
         at = range[1];
         if (range[0] == range[1] && at < subject.size()) next_character(subject, at);  // an empty match must not repeat

@@ -19,7 +19,7 @@ class Regex {
   public:
     enum class Kind { expression, literal };
 
-    /// Compiles; the reference's dialect is Oniguruma's, so what means something else in PCRE2 is refused.
+    /// The reference's dialect is Oniguruma's: what means something else in PCRE2 is refused.
     /// Error(data) "where: ..." names the reason and the offset in the pattern.
     Regex(const std::string& pattern, Kind kind, const std::string& where);
 

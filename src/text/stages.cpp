@@ -1,4 +1,4 @@
-// The stages before and behind the model: normalizer, pre_tokenizer, post_processor.
+// The stages before and after the model: normalizer, pre_tokenizer, post_processor.
 #include "stages.h"
 
 #include <algorithm>
@@ -60,7 +60,7 @@ void read_metaspace(const Field& stage, PreTokenizer& steps) {
 void read_template(const Field& stage, PostProcessor& post_processor) {
     for (const Field& item : stage.at("single").items()) {
         const auto token = item.find("SpecialToken");
-        if (!token) break;  // the text itself; what comes behind it does not concern a prompt
+        if (!token) break;  // the text itself; what follows it does not concern a prompt
         for (const Field& id : stage.at("special_tokens").at(token->at("id").string()).at("ids").items())
             post_processor.prefix.push_back(id.id());
     }

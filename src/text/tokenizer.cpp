@@ -15,7 +15,7 @@ using namespace text;
 struct Tokenizer::Impl {
     Definition definition;
     AddedTokens verbatim, normalized;  // looked for before and after normalisation
-    bool marks_in_front = false;       // a text gets a space or its mark in front: "X" is encoded as if " X"
+    bool marks_in_front = false;       // a text gets a space or its mark in front: "X" is encoded as " X"
     std::filesystem::path model_folder;
     std::vector<OtherToken> others;
     std::vector<std::string_view> pieces;  // by id; views into the definition
@@ -36,7 +36,7 @@ bool puts_marks_in_front(const Definition& definition) {
            std::any_of(definition.pre_tokenizer.begin(), definition.pre_tokenizer.end(), prefixes);
 }
 
-/// What makes a tokenizer.json of whatever else a folder has.
+/// The command that makes a tokenizer.json from another kind of tokenizer.
 std::string save_anew(const std::filesystem::path& folder) {
     return fmt::format(
         "make the file anew by python -c \"from transformers import AutoTokenizer as T; "
@@ -44,7 +44,7 @@ std::string save_anew(const std::filesystem::path& folder) {
         folder.string());
 }
 
-/// Error(data) that says how to get one where the folder has another kind of tokenizer alone.
+/// Error(data) if there is only another kind of tokenizer; it says how to convert it.
 void expect_tokenizer_json(const std::filesystem::path& folder) {
     using std::filesystem::exists;
     const auto path = folder / "tokenizer.json";
@@ -107,8 +107,8 @@ void Tokenizer::Impl::append(const Piece& piece, Marks marks, Encoding& encoding
 void Tokenizer::Impl::expect_no_other_token(std::string_view text) const {
     for (const OtherToken& token : others)
         if (text.find(token.content) != text.npos)
-            fail(Exit::data, "{}: lacks the token '{}' that {} adds, and the text '{}' holds it: {}", definition.file,
-                 token.content, token.file, text, save_anew(model_folder));
+            fail(Exit::data, "{}: lacks the token '{}' that {} adds, and the text '{}' contains it: {}",
+                 definition.file, token.content, token.file, text, save_anew(model_folder));
 }
 
 Encoding Tokenizer::Impl::encode(std::string_view text, Marks marks) const {
@@ -186,21 +186,21 @@ std::optional<std::int32_t> Tokenizer::bos() const {
 std::string Tokenizer::note() const {
     const auto& others = impl_->others;
     if (others.empty()) return "";
-    return fmt::format("{} of {} {} not in tokenizer.json, e.g. '{}': a text that holds one is refused", others.size(),
-                       others[0].file, others.size() == 1 ? "is" : "are", others[0].content);
+    return fmt::format("{} of {} {} not in tokenizer.json, e.g. '{}': a text that contains one is refused",
+                       others.size(), others[0].file, others.size() == 1 ? "is" : "are", others[0].content);
 }
 
 std::string Tokenizer::bos_dispute() const {
     const auto bos = default_bos();
     if (const auto add = read_add_bos(impl_->model_folder); add && *add != bos.has_value())
         return fmt::format(
-            "tokenizer_config.json says add_bos_token = {}, tokenizer.json puts {} in front, and counts; "
+            "tokenizer_config.json says add_bos_token = {}, but tokenizer.json puts {} in front, and wins; "
             "model.bos decides otherwise",
             *add, bos ? "one" : "none");
     try {
         const auto named = read_bos(impl_->model_folder, impl_->definition);
         if (bos && named && *named != *bos)
-            return fmt::format("tokenizer.json puts '{}' in front, and counts; the BOS of the other files is '{}'",
+            return fmt::format("tokenizer.json puts '{}' in front, and wins; the BOS of the other files is '{}'",
                                piece(*bos), piece(*named));
     } catch (const Error& error) {
         if (bos) return error.what();

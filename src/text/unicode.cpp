@@ -14,7 +14,8 @@ struct CharacterRange {
     char32_t first, last;
 };
 
-// Letters of Unicode 15 and 16, which PCRE2 10.42 (Unicode 14) does not know. Found by asking both about every character.
+// Letters of Unicode 15 and 16, which PCRE2 10.42 (Unicode 14) does not know; found by asking both about every
+// character.
 constexpr CharacterRange new_letters[] = {
     {0x1c89, 0x1c8a},   {0xa7cb, 0xa7cd},   {0xa7da, 0xa7dc},   {0x105c0, 0x105f3}, {0x10d4a, 0x10d65},
     {0x10d6f, 0x10d85}, {0x10ec2, 0x10ec4}, {0x1123f, 0x11240}, {0x11380, 0x11389}, {0x1138b, 0x1138b},
@@ -29,7 +30,7 @@ constexpr CharacterRange new_numbers[] = {
     {0x10d40, 0x10d49}, {0x116d0, 0x116e3}, {0x11bf0, 0x11bf9}, {0x11f50, 0x11f59}, {0x16130, 0x16139},
     {0x16d70, 0x16d79}, {0x1ccf0, 0x1ccf9}, {0x1d2c0, 0x1d2d3}, {0x1e4f0, 0x1e4f9}, {0x1e5f1, 0x1e5fa}};
 
-// Combining marks younger than the reference normaliser's tables (Unicode 9): it takes them for starters.
+// Combining marks newer than the reference normaliser's tables (Unicode 9), which take them for starters.
 constexpr CharacterRange new_marks[] = {{0x7fd, 0x7fd},     {0x898, 0x89f},     {0x8ca, 0x8d3},     {0x9fe, 0x9fe},
                                         {0xc3c, 0xc3c},     {0xd3b, 0xd3c},     {0xeba, 0xeba},     {0x1715, 0x1715},
                                         {0x1abf, 0x1ace},   {0x1df6, 0x1dfa},   {0xa82c, 0xa82c},   {0x10d24, 0x10d27},

@@ -15,7 +15,7 @@ bool is_word(char32_t character);
 /// The canonical combining class.
 int combining_class(char32_t character);
 
-/// Whether canonical normalisation leaves a character as it is because the reference does not know it.
+/// Whether the reference does not know a character, so that its normalisation leaves it as it is.
 bool unknown_to_normaliser(char32_t character);
 
 /// A text of the same length in which characters that PCRE2's \p{L}, \p{N} and \s judge otherwise than the reference

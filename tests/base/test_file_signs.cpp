@@ -14,7 +14,7 @@ TEST_CASE("what lands in a file's place is told by its first bytes") {
         {"<!DOCTYPE HTML>", "an HTML page"},
         {"\r\n\t <html lang=en>", "an HTML page"},
         {"<?xml version='1.0'?><Error><Code>AccessDenied", "an XML document"},
-        {"Entry not found", "an answer of Hugging Face"},
+        {"Entry not found", "an error page from Hugging Face"},
         {"\x1f\x8b\x08", "compressed by gzip"},
         {"PK\x03\x04", "a zip archive"},
         {"\x80\x04\x95", "a Python pickle"},
@@ -41,15 +41,14 @@ TEST_CASE("why a file is not there is looked for beside it") {
     const auto refusal = [&] { return failure_of([&] { read_file(path); }).message; };
     CHECK(refusal() == path.string() + ": no such file");
     fs::create_symlink("../blobs/0123abc", path);
-    CHECK(refusal() == path.string() + ": no such file: it is a link to ../blobs/0123abc, which is not there");
+    CHECK(refusal() == path.string() + ": no such file: it is a link to ../blobs/0123abc, which does not exist");
     fs::remove(path);
     const fs::path kept = scratch / ".cache" / "huggingface" / "download";
     fs::create_directories(kept);
     write_file_atomically(kept / "a.metadata", std::string_view("x"));
     CHECK(refusal() == path.string() + ": no such file");
     write_file_atomically(kept / "hash.etag.incomplete", std::string_view("x"));
-    CHECK(refusal() == path.string() + ": no such file: " + kept.string() + " holds downloads that did not end");
+    CHECK(refusal() == path.string() + ": no such file: " + kept.string() + " holds unfinished downloads");
     write_file_atomically(scratch / "model.safetensors.incomplete", std::string_view("x"));
-    CHECK(refusal() ==
-          path.string() + ": no such file: model.safetensors.incomplete is what a download left that did not end");
+    CHECK(refusal() == path.string() + ": no such file: model.safetensors.incomplete is an unfinished download");
 }

@@ -111,7 +111,7 @@ TEST_CASE("reading says what is wrong with the file") {
     }
     const Failure folder = failure_of([&] { read_file(scratch.folder()); });
     CHECK(folder.code == Exit::io);
-    CHECK(folder.message == scratch.folder().string() + ": cannot be read: expected a file, got another kind");
+    CHECK(folder.message == scratch.folder().string() + ": cannot be read: it is not a regular file");
     CHECK(failure_of([&] { InputFile file(scratch.folder()); }).code == Exit::io);
     CHECK(failure_of([&] { sha256_file(scratch.folder()); }).code == Exit::io);
 }
@@ -176,7 +176,7 @@ TEST_CASE("a read that the file or the system does not grant names the file") {
     const Failure cut = failure_of([&] { text_of(file, 3, 4); });
     CHECK(cut.code == Exit::io);
     CHECK(cut.message ==
-          (scratch / "a").string() + ": cannot be read: 4 bytes expected at byte 3, 2 got: it has been cut");
+          (scratch / "a").string() + ": cannot be read: 4 bytes expected at byte 3, 2 got: it has been truncated");
 
     const InputFile memory("/proc/self/mem");  // no page lies at address 0: the kernel answers EIO
     const Failure refused = failure_of([&] { text_of(memory, 0, 1); });

@@ -18,12 +18,12 @@ namespace moesweep {
 namespace {
 
 constexpr auto type = c10::DeviceType::PrivateUse1;
-constexpr c10::StreamId computing = 0;  // whose work is done at once
+constexpr c10::StreamId computing = 0;  // its work is done at once
 
 std::atomic<long> operations = 0;
 thread_local c10::StreamId current = computing;
 
-/// Work on streams of their own. Never destroyed: tensors may outlive it.
+/// The other streams' work. Never destroyed: tensors may outlive it.
 struct Streams {
     std::mutex mutex;
     c10::StreamId count = 1;
@@ -38,7 +38,7 @@ struct Streams {
         all[id].waiting.push_back(std::move(work));
         ++all[id].put;
     }
-    /// Does what was put there before the stream's n-th piece of work.
+    /// Does the stream's work before its n-th piece.
     void bring_to(c10::StreamId id, long n) {
         const std::lock_guard lock(mutex);
         for (Stream& stream = all[id]; stream.done < n; ++stream.done) {
@@ -117,7 +117,7 @@ at::Tensor empty_strided(c10::IntArrayRef size, c10::IntArrayRef stride, std::op
                                              c10::dtype_or_default(dtype));
 }
 
-/// The same memory as a tensor of the CPU.
+/// The same memory as a CPU tensor.
 at::Tensor on_cpu(const at::Tensor& x) {
     return x.is_cpu() ? x : at::from_blob(x.data_ptr(), x.sizes(), x.strides(), at::TensorOptions(x.scalar_type()));
 }
@@ -153,7 +153,7 @@ void expect_here(const c10::OperatorHandle& op, const at::Tensor& x) {
         TORCH_CHECK(false, op.operator_name(), ": a tensor on ", x.device(), " among those of the device");
 }
 
-/// Every other operation is the CPU's.
+/// All other operations fall back to the CPU.
 void by_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     ++operations;
     const auto inputs = op.schema().arguments().size();

@@ -1,6 +1,6 @@
-// A device that is none: torch's PrivateUse1 on host memory, for tests of code that must run on GPUs. As strict as a GPU where
-// it counts: an operation on tensors of two devices is an error, and what is put on a stream of its own happens as late as it
-// may, when somebody waits for it.
+// A stand-in for a GPU: torch's PrivateUse1 on host memory, for tests of code that must run on GPUs. It is as strict as
+// a GPU where that matters: an operation on tensors of two devices is an error, and work on another stream happens as
+// late as it may, when somebody waits for it.
 #pragma once
 #include <c10/core/Device.h>
 
@@ -8,7 +8,7 @@ namespace moesweep {
 
 inline const c10::Device stand_in_device(c10::DeviceType::PrivateUse1, 0);
 
-/// Operations done on it so far.
+/// The number of operations on it so far.
 long operations_on_the_stand_in();
 
 }  // namespace moesweep

@@ -25,7 +25,7 @@ ENVIRONMENT = {**{key: value for key, value in os.environ.items() if not key.sta
 
 
 class Wrong(Exception):
-    """What must not be."""
+    """Something that must not happen did."""
 
 
 # --- live processes ---
@@ -110,8 +110,8 @@ class Place:
 
 @contextlib.contextmanager
 def started(command, place, ranks=0):
-    """The process of a command on the run, under mpirun for ranks > 0. None of the run's processes lives on afterwards. MPI's own
-    files go beside the run, so that those of killed ranks can be removed with it."""
+    """The process of a command on the run, under mpirun for ranks > 0. None of the run's processes survives it. MPI's own files
+    go beside the run, so that those of killed ranks can be removed with it."""
     scratch = place.said.parent / "scratch"
     scratch.mkdir(exist_ok=True)
     environment = ENVIRONMENT | place.more | {

@@ -1,5 +1,5 @@
-/* Makes one system call of a process fail, for test_failing_io.py, or all of them slow, for test_stops.py. Loaded by LD_PRELOAD;
- * where nothing is set it does nothing.
+/* Makes one system call of a process fail, for test_failing_io.py, or all of them slow, for test_stops.py. Loaded by
+ * LD_PRELOAD; without its variables it does nothing.
  *
  *   FAILING_IO_BELOW   an absolute folder: calls count that concern a file in it, or the folder itself
  *   FAILING_IO_CALLS   which calls count: "open", "write", "sync", "rename", "close", "mkdir", "flock", or several by

@@ -20,25 +20,25 @@ def sealed_files(run):
     return sorted(path for path in [run / "cases.h5", *(run / "units").rglob("*.h5")] if path.is_file())
 
 
-# --- between two looks ---
+# --- between two snapshots ---
 
 
 def committed(run):
-    """A look at the folder: path in the run -> SHA-256 of every committed file. What has such an entry must stay."""
+    """A snapshot of the folder: path in the run -> SHA-256 of every committed file. These files must stay as they are."""
     return {str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sealed_files(run)}
 
 
 def lost(before, after):
-    """What an earlier look saw and a later one does not, or not the same."""
+    """Files of an earlier snapshot that are missing or changed in a later one."""
     return [f"{name}: {'changed' if name in after else 'lost'} since it was committed"
             for name, digest in before.items() if after.get(name) != digest]
 
 
-# --- one look ---
+# --- one snapshot ---
 
 
 def half_written(run, finished=False):
-    """Files that are not whole, and for a run that ended by itself what it left lying about."""
+    """Files that are not whole and, if the run ended by itself, temporary files that it left."""
     wrong = []
     for path in sorted(path for path in run.rglob("*") if path.is_file()):
         name = str(path.relative_to(run))
@@ -58,7 +58,7 @@ def unreadable(path, sealed):
 
 @functools.lru_cache(maxsize=10000)
 def damage(path, sealed, digest):
-    """The same, once for each content: going through all datasets takes long where it is done after every one of many events."""
+    """The same, cached by content: reading all datasets after each of many events takes long."""
     content = path.read_bytes()
     if sealed:
         seal = SEAL.search(content)
@@ -110,7 +110,7 @@ def doubled_cases(run):
 
 
 def problems(run, finished=False):
-    """All of one look."""
+    """Everything that is wrong with one snapshot."""
     if not (run / "identity.ini").exists():
         return [f"{path.relative_to(run)}: committed without an identity.ini" for path in sealed_files(run)] + half_written(run, finished)
     return half_written(run, finished) + strangers(run) + doubled_cases(run)

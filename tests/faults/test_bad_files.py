@@ -17,8 +17,8 @@ PAGE = b"<!DOCTYPE html><html><head><title>401</title></head></html>\n" * 20
 @pytest.mark.parametrize("file", READ)
 @pytest.mark.parametrize(("content", "what"), [
     (POINTER, "a Git LFS pointer, not the file itself: `git lfs pull` fetches that"),
-    (PAGE, "an HTML page, as a failed download leaves it: download the file again"),
-    (b"Entry not found", "an answer of Hugging Face, not the file"),
+    (PAGE, "an HTML page, left by a failed download: download the file again"),
+    (b"Entry not found", "an error page from Hugging Face, not the file"),
     (gzip.compress(b"{}" * 100), "compressed by gzip: unpack it"),
     (bytes(4096), "filled with zeros"),
 ], ids=["pointer", "page", "answer", "gzip", "zeros"])
@@ -55,7 +55,7 @@ def test_a_pointer_in_a_run(inputs, file):
 def test_a_download_that_did_not_end(inputs, ranks):
     shard = inputs.write().folder / "model" / SECOND
     shard.rename(f"{shard}.incomplete")
-    refused(inputs.folder, ranks, 65, f"model/{SECOND}: no such file: {SECOND}.incomplete is what a download left that did not end")
+    refused(inputs.folder, ranks, 65, f"model/{SECOND}: no such file: {SECOND}.incomplete is an unfinished download")
 
 
 def test_a_download_that_hugging_faces_client_did_not_end(inputs):
@@ -63,7 +63,7 @@ def test_a_download_that_hugging_faces_client_did_not_end(inputs):
     kept = shard.parent / ".cache" / "huggingface" / "download"
     kept.mkdir(parents=True)
     shard.rename(kept / "x1Yz.0123abc.incomplete")
-    refused(inputs.folder, 1, 65, f"model/{SECOND}: no such file: model/.cache/huggingface/download holds downloads that did not end")
+    refused(inputs.folder, 1, 65, f"model/{SECOND}: no such file: model/.cache/huggingface/download holds unfinished downloads")
 
 
 @pytest.mark.parametrize("file", READ)
@@ -74,7 +74,7 @@ def test_a_link_that_leads_nowhere(inputs, file):
     if file == INDEX:  # the folder then has none
         refused(inputs.folder, 1, 65, "model: ")
     else:
-        refused(inputs.folder, 1, 65, f"{file}: no such file: it is a link to ../../blobs/0123abc, which is not there")
+        refused(inputs.folder, 1, 65, f"{file}: no such file: it is a link to ../../blobs/0123abc, which does not exist")
 
 
 def test_links_to_a_cache_are_followed(inputs):
@@ -96,15 +96,15 @@ def added(text):
 
 
 @pytest.mark.parametrize(("file", "change", "words"), [
-    ("model/config.json", added('"time_step_limit": [0.0, Infinity]'), "not valid JSON: line 2: Infinity is no number in JSON"),
-    ("model/config.json", added('"a": -Infinity'), "not valid JSON: line 2: -Infinity is no number in JSON"),
-    ("model/config.json", added('"router_jitter_noise": NaN'), "not valid JSON: line 2: NaN is no number in JSON"),
-    ("model/config.json", added(""), "not valid JSON: line 2: a comma behind the last element"),
+    ("model/config.json", added('"time_step_limit": [0.0, Infinity]'), "not valid JSON: line 2: Infinity is not a number in JSON"),
+    ("model/config.json", added('"a": -Infinity'), "not valid JSON: line 2: -Infinity is not a number in JSON"),
+    ("model/config.json", added('"router_jitter_noise": NaN'), "not valid JSON: line 2: NaN is not a number in JSON"),
+    ("model/config.json", added(""), "not valid JSON: line 2: a comma after the last element"),
     ("model/config.json", lambda text: "// exported\n" + text, "byte 1: not valid JSON: line 1: JSON has no comments"),
     ("model/tokenizer.json", added("# so"), "not valid JSON: line 2: JSON has no comments"),
     (INDEX, lambda text: repr(json.loads(text)), "byte 2: not valid JSON: line 1: written as Python prints it, not as JSON"),
     ("facts.json", lambda text: "\n".join(json.dumps(record) for record in json.loads(text)),
-     "not valid JSON: line 2: a second value behind the first; of JSON lines `jq -s .` makes one array"),
+     "not valid JSON: line 2: a second value after the first; `jq -s .` makes one array of JSON lines"),
     ("model/tokenizer.json", lambda text: text[:1000], "byte 1001: not valid JSON: line 1: it ends too early"),
     ("facts.json", lambda text: "", "byte 1: not valid JSON: line 1: the file is empty"),
 ], ids=str)
@@ -137,7 +137,7 @@ def test_a_text_with_a_token_that_only_another_file_has(inputs, ranks):
     inputs.facts[5]["requested_rewrite"]["prompt"] = "{} <think> lives in"
     with_a_token_of_another_file(inputs)
     refused(inputs.folder, ranks, 65, "model/tokenizer.json: lacks the token '<think>' that tokenizer_config.json adds",
-            "'Fay <think> lives in' holds it", arguments=("trace", "trace.ini", "--cases.limit=0"), new_files=OPENED)
+            "'Fay <think> lives in' contains it", arguments=("trace", "trace.ini", "--cases.limit=0"), new_files=OPENED)
 
 
 def test_a_token_that_no_text_holds_is_said_before_a_run(inputs):

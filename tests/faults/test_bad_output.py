@@ -62,7 +62,8 @@ def kib(paths):
     return sum(-(-path.stat().st_size // 4096) * 4 for path in paths)
 
 
-WRITTEN = ["identity.ini", "config.ini", "weights.sha256", "cases.h5", *(f"units/00000{i}.h5" for i in range(4)), "sweep.h5"]  # in this order
+# In the order in which they are written.
+WRITTEN = ["identity.ini", "config.ini", "weights.sha256", "cases.h5", *(f"units/00000{i}.h5" for i in range(4)), "sweep.h5"]
 
 
 @pytest.mark.parametrize("name", ["config.ini", "weights.sha256", "cases.h5", "units/000000.h5", "units/000003.h5", "sweep.h5"])

@@ -43,7 +43,7 @@ def test_tokenizer_of_another_kind(inputs, ranks):
 
 def test_merge_of_pieces_that_are_none(inputs, ranks):
     inputs.tokenizer["model"]["merges"].append(["q", "z"])
-    refused(inputs.write().folder, ranks, 65, "model/tokenizer.json: model.merges.4: expected pieces of the vocabulary ('qz' is none)")
+    refused(inputs.write().folder, ranks, 65, "model/tokenizer.json: model.merges.4: expected pieces of the vocabulary ('qz' is not one)")
 
 
 def test_bos_that_the_tokenizer_does_not_have(inputs, ranks):

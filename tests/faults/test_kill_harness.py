@@ -1,5 +1,4 @@
-"""Sixty trials of the kill harness; and the harness itself is checked: each blow falls, and what it must notice is planted before
-its eyes."""
+"""Sixty trials of the kill harness; and tests of the harness itself: each blow falls, and planted faults are found."""
 
 import random
 import shutil
@@ -61,7 +60,7 @@ def test_each_blow_falls(bench, tmp_path, name):
 
 
 def plant(fault):
-    """A blow: amid the work, behind the back of a rank, something happens to the run's folder; then the rank is killed."""
+    """A blow: while a rank is frozen at its work, something happens to the run's folder; then the rank is killed."""
     def strike(live, _):
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for rank in live.ranks:
@@ -73,7 +72,7 @@ def plant(fault):
 
 @pytest.fixture
 def outcome(bench, place, monkeypatch):
-    """A function from a fault to what the harness says of a run in which it is planted, and that then goes on; "" if nothing."""
+    """A function from a fault to what the harness says of a run in which it is planted and that then goes on; "" if nothing."""
     def find(fault):
         monkeypatch.setitem(BLOWS, "plant", plant(fault))
         plan = [Attempt(1, False, [], "plant", commits=5), Attempt(2, True, [], "nothing")]

@@ -36,8 +36,8 @@ def test_several_tasks_of_srun_that_cannot_meet(inputs, command):
     """Each would be a run of its own in the same folder. The first of them speaks."""
     inputs.write()
     line = message(run(inputs.folder, *command, environment=STEP | {"SLURM_STEP_NUM_TASKS": "4"}), 64)
-    assert line == ("moesweep: srun started 4 tasks without PMI, by which they would find each other: use srun --mpi=pmix, or "
-                    "mpirun in place of srun")
+    assert line == ("moesweep: srun started 4 tasks without PMI, so they cannot find each other: use srun --mpi=pmix, or "
+                    "mpirun instead of srun")
     done = run(inputs.folder, *command, environment=STEP | {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3"})
     assert (done.returncode, done.stdout, done.stderr) == (64, "", "")
     assert not (inputs.folder / "run").exists()

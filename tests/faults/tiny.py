@@ -202,6 +202,6 @@ def refused(folder, ranks, code, *words, new_files=(), arguments=("trace", "trac
 
 
 def watched_disk(below, calls, **settings):
-    """The environment in which failing_io.c counts those calls on what lies below a folder; its other settings by their names."""
+    """The environment in which failing_io.c counts those calls on files below a folder; its other settings by their names."""
     return {"LD_PRELOAD": str(FAILING_IO), "FAILING_IO_BELOW": str(below), "FAILING_IO_CALLS": calls,
             **{f"FAILING_IO_{name.upper()}": str(value) for name, value in settings.items()}}

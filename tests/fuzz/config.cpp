@@ -1,4 +1,4 @@
-// A configuration file. One that is accepted must come back from its own effective form with the same values.
+// A configuration file. Printing an accepted one and reading that must give the same values.
 #include "moesweep/tracing/keys.h"
 
 #include <cstdlib>

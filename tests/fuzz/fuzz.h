@@ -1,6 +1,5 @@
-// What the fuzz targets share. An input may be read or refused by an Error; whatever else happens is a finding: a crash,
-// another exception, a report of a sanitizer, Error(internal) (a promise of our own that an input broke), a hang, or more
-// than 2 GB of memory.
+// What the fuzz targets share. An input may be read, or refused by an Error. Anything else is a finding: a crash,
+// another exception, a sanitizer's report, Error(internal), a hang, or more than 2 GB of memory.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -10,14 +9,14 @@
 #include <string>
 #include <string_view>
 
-#include "support.h"
 #include "moesweep/base/error.h"
+#include "support.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
 namespace moesweep::fuzz {
 
-/// Whether some way to read the input met no Error, as that of a seed called good-* must not.
+/// Whether some reader accepted the input, as one must accept a seed called good-*.
 inline bool accepted = false;
 
 template <class Read>
@@ -38,7 +37,7 @@ inline void write(const std::filesystem::path& path, std::string_view bytes) {
     std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }
 
-/// Takes the part of `input` before the first byte 0xff, which is in no JSON and no UTF-8, off its front.
+/// Removes the part of `input` before the first byte 0xff, which no JSON or UTF-8 contains, and returns it.
 inline std::string_view take_part(std::string_view& input) {
     const std::string_view part = input.substr(0, input.find('\xff'));
     input.remove_prefix(std::min(part.size() + 1, input.size()));

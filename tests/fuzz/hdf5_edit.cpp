@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-// On its way out of a broken file the library leaks a little.
+// The library leaks a little when it fails on a broken file.
 extern "C" const char* __lsan_default_suppressions() {
     return "leak:libhdf5";
 }
@@ -17,7 +17,7 @@ extern "C" const char* __lsan_default_suppressions() {
 namespace moesweep::fuzz {
 namespace {
 
-/// The script, read from its front; zeros when it has ended.
+/// Reads the script from its front; zeros after its end.
 class Script {
   public:
     explicit Script(std::span<const std::uint8_t> bytes) : rest_(bytes) {}
@@ -29,7 +29,7 @@ class Script {
         rest_ = rest_.subspan(1);
         return first;
     }
-    /// Small as a rule, and up to `most`.
+    /// Usually small, at most `most`.
     hsize_t extent(hsize_t most) {
         const std::uint8_t first = byte();
         return first < 192 ? first % 16 : std::min(hsize_t{1} << (first - 192), most);
@@ -50,10 +50,11 @@ std::vector<std::string> objects(hid_t file) {
     return paths;
 }
 
-// What has values in the file is small, for HDF5 makes it in memory. A dataset's can be absent: it may have any extent.
+// Objects with values are small, because HDF5 makes them in memory. A dataset without stored values may have any
+// extent.
 constexpr hsize_t largest_attribute = 64, largest_extent = hsize_t{1} << 62, largest_text = hsize_t{1} << 31;
 
-/// A type of ours, or of nobody's. To be closed.
+/// A type that we use, or another. To be closed.
 hid_t some_type(Script& script, hsize_t longest_text) {
     const hid_t kinds[] = {H5T_STD_I8LE,  H5T_STD_I32LE,   H5T_STD_I64LE, H5T_IEEE_F32LE, H5T_IEEE_F64LE, H5T_STD_I32BE,
                            H5T_STD_U32LE, H5T_STD_REF_OBJ, H5T_C_S1,      H5T_C_S1,       H5T_STD_I8LE,   H5T_STD_I8LE};

@@ -10,7 +10,7 @@ namespace moesweep::fuzz {
 /// attributes likewise. Any bytes are a script; an edit that HDF5 refuses is left out.
 void edit_file(const std::filesystem::path& path, std::span<const std::uint8_t> script);
 
-/// Aborts if the library still holds anything open: a handle that we leak, which no sanitizer sees.
+/// Aborts if the library still has open handles: a leak of ours that no sanitizer sees.
 void expect_all_closed();
 
 }  // namespace moesweep::fuzz

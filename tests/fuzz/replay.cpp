@@ -29,7 +29,7 @@ long peak_megabytes() {
     return usage.ru_maxrss / 1024;
 }
 
-/// What is wrong with the outcome of the last file; empty if nothing.
+/// What is wrong with the last file's outcome; empty if nothing.
 std::string complaint(const fs::path& file) {
     constexpr long most_megabytes = 2048;
     if (peak_megabytes() > most_megabytes) return fmt::format("took {} MB of memory", peak_megabytes());

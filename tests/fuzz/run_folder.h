@@ -1,4 +1,4 @@
-// A run folder with a fixed identity, a unit 0 and a cases.h5, in whose place a target puts others.
+// A run folder with a fixed identity, a unit 0 and a cases.h5, which a target replaces.
 #pragma once
 #include "random_run.h"
 #include "fuzz.h"
@@ -7,7 +7,7 @@
 
 namespace moesweep::fuzz {
 
-/// Writes an image with the store's seal behind it, as it stands there (sealed_file.h).
+/// Writes an image followed by the store's seal (sealed_file.h).
 inline void write_sealed(const std::filesystem::path& path, std::string_view image) {
     write(path, fmt::format("{}\nsha256 {}\n", image, sha256(image)));
 }

@@ -1,5 +1,5 @@
-// model.safetensors: first with a header length that fits where the JSON ends, which a mutation of the JSON would
-// otherwise break, then the bytes as they are.
+// model.safetensors: first with a header length that is made to fit the JSON, which mutations would otherwise break,
+// then the bytes as they are.
 #include <algorithm>
 #include <cstring>
 
@@ -20,7 +20,7 @@ std::string with_fitting_length(std::string_view file) {
 }
 
 void read_checkpoint(const std::filesystem::path& folder) {
-    // "half" is the second half of "a", where it is not stored on its own.
+    // "half" is the second half of "a" if it is not stored on its own.
     const std::vector<ExpectedTensor> expected = {{"a", {2, 1}}, {"half", {1}, {{"a", {2, 1}, 1}}}};
     const Checkpoint checkpoint = Checkpoint::open(folder, expected);
     if (!checkpoint.whole()) fail(Exit::data, "{}", checkpoint.problems()[0]);

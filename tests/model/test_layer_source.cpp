@@ -221,7 +221,7 @@ TEST_CASE("A file that is cut while it is open is an error that names it, and la
     for (std::int64_t l = 0; l < 4 && failure.code == Exit::done; ++l) failure = failure_of([&] { source.layer(l); });
     CHECK(failure.code == Exit::io);
     CHECK(failure.message.starts_with(file.string() + ": cannot be read: "));
-    CHECK(failure.message.ends_with(": it has been cut"));
+    CHECK(failure.message.ends_with(": it has been truncated"));
 
     overwrite(file, 0, whole);
     CHECK(opened.right(source, 4));

@@ -14,7 +14,7 @@ struct CUstream_st {
 
     void run(std::size_t end) {
         while (done < end) {
-            const std::size_t next = done++;  // first, for work may look at its own stream
+            const std::size_t next = done++;  // before the work, which may look at its own stream
             std::exchange(work[next], nullptr)();
         }
     }
@@ -24,7 +24,7 @@ struct CUevent_st {
     std::shared_ptr<std::pair<CUstream_st*, std::size_t>> place;
 };
 
-/// They outlive whatever may still point to them.
+/// Never destroyed: others may still point to them.
 static std::deque<CUstream_st> streams;
 
 void put(moesweep::Stream stream, std::function<void()> work) {

@@ -1,5 +1,5 @@
-// Streams of host memory, for the tests of NCCL's callers: what is put on one is done as late as can be, when somebody
-// synchronises with it or with a stream that waits for it. So work that nobody made to wait for its input does not find it.
+// Streams on host memory, for the tests of NCCL's callers. Work is done as late as possible, when somebody synchronises
+// with its stream or with one that waits for it, so work that was not made to wait for its input does not find it.
 #pragma once
 #include <functional>
 

@@ -1,5 +1,5 @@
-// See stand_in.h. Stricter than NCCL: sends and receives only within a group, and none of no bytes; communicators must not
-// block. As in NCCL nothing moves before ncclGroupEnd, and then only as a part of the stream.
+// See stand_in.h. Stricter than NCCL: sends and receives must be in a group and not empty, and communicators must not
+// block. As in NCCL, nothing moves before ncclGroupEnd, and then only as a part of the stream.
 #include "stand_in.h"
 
 #include <mpi.h>
@@ -31,7 +31,7 @@ struct Id {  // what an ncclUniqueId holds here
     int root, tag;
 };
 
-std::mutex counting;  // a watchdog calls as well
+std::mutex counting;  // a watchdog's thread calls, too
 std::map<std::string, ncclResult_t> refusals;
 std::map<std::string, int> calls;
 std::atomic<ncclResult_t> behind = ncclSuccess;
@@ -41,15 +41,15 @@ int depth = 0;
 }  // namespace
 
 struct ncclComm {
-    MPI_Comm ranks = MPI_COMM_NULL;  // none: alone, maybe without MPI
+    MPI_Comm ranks = MPI_COMM_NULL;  // null: one rank, maybe without MPI
     int size = 1;
     std::atomic<int> looks_until_done = 0;
-    std::shared_ptr<bool> aborted = std::make_shared<bool>(false);  // then what is still on a stream does nothing
+    std::shared_ptr<bool> aborted = std::make_shared<bool>(false);  // then work that is still on a stream does nothing
 };
 
 namespace {
 
-/// Counts the call; what a test made it return, if it did.
+/// Counts the call, and returns what a test made it return.
 std::optional<ncclResult_t> enter(const std::string& call) {
     const std::lock_guard lock(counting);
     ++calls[call];
@@ -60,13 +60,13 @@ std::optional<ncclResult_t> enter(const std::string& call) {
     return result;
 }
 
-/// As the calls of a communicator that does not block: done after some looks.
+/// As calls of a non-blocking communicator: done after some polls.
 ncclResult_t in_progress(ncclComm_t comm) {
     comm->looks_until_done = 3;
     return ncclInProgress;
 }
 
-/// The world's ranks of a communicator, whose ranks know only the root's.
+/// The world ranks of a communicator; its members know only the root's.
 std::vector<int> meet(const Id& id, int size, int rank) {
     std::vector<int> members(static_cast<size_t>(size));
     int me = 0;
@@ -211,7 +211,7 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm) {
     return ncclSuccess;
 }
 
-/// Leaves the communicator to MPI's end: the other ranks may not be there to give it up together.
+/// Leaves freeing to MPI's end, because it is collective and other ranks may be gone.
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
     if (const auto refusal = enter("ncclCommAbort")) return *refusal;
     std::fputs("stand-in: ncclCommAbort\n", stderr);

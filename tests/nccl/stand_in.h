@@ -1,5 +1,5 @@
-// The stand-in for libnccl that the tests build: NCCL's calls, as far as we make them, over MPI and host memory. What a test
-// may ask of it beside them.
+// A stand-in for libnccl: those of NCCL's calls that we make, over MPI and host memory. Here is what tests may ask of
+// it beyond them.
 #pragma once
 #include <nccl.h>
 

@@ -1,4 +1,4 @@
-// The calls of NCCL as the program makes them, against a libnccl that the tests build (stand_in.h), under mpirun.
+// The program's calls of NCCL, against a stand-in for libnccl that the tests build (stand_in.h), under mpirun.
 #include <algorithm>
 #include <thread>
 
@@ -59,7 +59,7 @@ Transfer some_rows(const Comm& ranks, std::mt19937& random, std::int64_t width =
     return make_transfer(ranks, make_counts(ranks.size(), Shape::random, random), width, at::kFloat);
 }
 
-/// What `step` throws on every rank.
+/// What `step` throws, which is the same on every rank.
 template <class Step>
 std::string failure_of(Step step) {
     try {
@@ -112,7 +112,7 @@ TEST_CASE("transfers by NCCL may be under way together and be left to their dest
     for (std::size_t i = exchanges.size(); i-- > 1;) seen[i] = exchanges[i].read(home.get());
     synchronise(home.get());
     for (std::size_t i = 1; i < exchanges.size(); ++i) CHECK(at::equal(seen[i], exchanges[i].rows.expected));
-    CHECK(at::equal(exchanges[0].received, exchanges[0].rows.expected));  // it went all the same
+    CHECK(at::equal(exchanges[0].received, exchanges[0].rows.expected));  // it succeeded nevertheless
 }
 
 TEST_CASE("counts of zero make no call, and each transfer is one group", "[nccl]") {

@@ -1,4 +1,4 @@
-// How a process ends that NCCL keeps waiting: alone and without MPI, for the processes are forked.
+// How a process ends that waits in NCCL: alone and without MPI, because the processes are forked.
 #include <algorithm>
 
 #include "catch_beside_torch.h"

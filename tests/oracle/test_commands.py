@@ -1,4 +1,4 @@
-"""The other commands: what plan, inspect, tokenize, merge and --print-config say is what the model, the tokenizer and a run say."""
+"""The other commands: plan, inspect, tokenize, merge and --print-config agree with the model, the tokenizer and a run."""
 
 import configparser
 import json

@@ -1,5 +1,5 @@
-"""The precisions that keep matrices in bf16: base runs against transformers in fp64 and in bf16. Every number that split gives is
-compared by test_sweep.py."""
+"""The precisions that keep matrices in bf16: base runs against transformers in fp64 and in bf16. test_sweep.py compares every
+number of split."""
 
 import numpy as np
 import pytest

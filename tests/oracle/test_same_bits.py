@@ -17,7 +17,7 @@ FACTS = 60  # of which these give 17 usable cases, so that a unit of 16 is not t
 SETTINGS = dict(model__precision="fp32", cases__limit=17, cases__clean_margin=-1, cases__noise_drop=-1, cases__discovery=8,
                 select__recurrence=2, store__vectors="patches", run__unit=16)
 UNITS = (1, 5, 16)
-RANKS_AND_GROUPS = [(1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (4, 1), (4, 2), (4, 4), (8, 1), (8, 2), (8, 4)]  # 3 ranks: one group
+RANKS_AND_GROUPS = [(1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (4, 1), (4, 2), (4, 4), (8, 1), (8, 2), (8, 4)]  # 3, 2: one group
 ALL_SPLITS = [(ranks, group, unit) for (ranks, group), unit in itertools.product(RANKS_AND_GROUPS, UNITS)]
 SOME_SPLITS = [(ranks, group, UNITS[i % 3]) for i, (ranks, group) in enumerate(RANKS_AND_GROUPS)]
 FEW_SPLITS = [(1, 1, 1), (2, 2, 5), (4, 2, 16)]

@@ -19,7 +19,8 @@ CommitHook another_attempt(CommitStep when, const fs::path& folder) {
     });
 }
 
-/// `commit` loses its temporary file at that step: then it says so and has changed nothing, and another time it succeeds.
+/// `commit` loses its temporary file at that step: then it says so and has changed nothing, and another time it
+/// succeeds.
 void expect_clean_failure(const fs::path& folder, const fs::path& file, CommitStep when,
                           const std::function<void()>& commit) {
     CAPTURE(file, commit_step_names[static_cast<int>(when)]);

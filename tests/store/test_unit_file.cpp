@@ -9,7 +9,8 @@
 #include "store_run.h"
 #include "support.h"
 
-/// HDF5 1.10 loses memory of its own over a damaged object header. Its handles, ours to close, are counted below instead.
+/// HDF5 1.10 loses memory of its own over a damaged object header. Its handles, ours to close, are counted below
+/// instead.
 extern "C" const char* __lsan_default_suppressions() {
     return "leak:libhdf5";
 }

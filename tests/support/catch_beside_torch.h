@@ -1,4 +1,4 @@
-// Catch2 in a file that uses torch: both have a macro CHECK, and the test wants Catch2's.
+// Catch2 in a file that includes torch: both have a macro CHECK, and tests want Catch2's.
 #pragma once
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

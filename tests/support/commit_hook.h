@@ -7,7 +7,7 @@
 
 namespace moesweep {
 
-/// Called at every kill point while it lives; one at a time, and not from within itself.
+/// Calls its function at every kill point while it lives. One at a time; not reentrant.
 class CommitHook {
   public:
     using Action = std::function<void(CommitStep, const std::filesystem::path&)>;

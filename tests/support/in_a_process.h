@@ -1,4 +1,4 @@
-// Work that ends its process, in one of its own. Include Catch2 first.
+// Runs work that ends its process in a child. Include Catch2 first.
 #pragma once
 #include <sys/wait.h>
 #include <unistd.h>
@@ -7,11 +7,11 @@
 #include <string>
 
 struct Outcome {
-    int status = 0;  ///< of the process, as waitpid has it
+    int status = 0;  ///< as waitpid returns it
     std::string said;
 };
 
-/// Runs `work` in a process of its own and gathers what it says on stderr.
+/// Runs `work` in a child process and collects its stderr.
 template <class Work>
 Outcome in_a_process(Work work) {
     std::array<int, 2> pipe_ends;

@@ -1,4 +1,4 @@
-// Tests that run under mpirun: every rank runs the same cases with the same seeds, so that all take part in the same calls.
+// Tests under mpirun: every rank runs the same test cases with the same seeds, so that all take part in the same calls.
 #pragma once
 #include "moesweep/comm/comm.h"
 

@@ -41,7 +41,7 @@ Vector swiglu(const Vector& gate, const Vector& up, const Vector& down, const Ve
     return times(down, inner);
 }
 
-/// Looks tensors of one layer up.
+/// Looks up the tensors of one layer.
 struct Layer {
     const TinyModel& model;
     std::string prefix;

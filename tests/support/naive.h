@@ -1,4 +1,4 @@
-// The definition of the sweep without any of its ideas: plain loops in double, one whole forward of one prompt per patch.
+// The sweep by its definition: plain loops in double, one whole forward of one prompt per patch.
 #pragma once
 #include <functional>
 #include <map>
@@ -25,7 +25,7 @@ struct Forward {
     Vector final_hidden;          ///< last position, after the final norm
 };
 
-/// The last-position output of one layer's MoE block, replaced.
+/// Replaces one layer's MoE output at the last position.
 struct Override {
     int layer;
     Vector output;

@@ -1,4 +1,4 @@
-// A tiny random checkpoint with cases and a plan, for tests that compare passes with the naive reference and with each other.
+// A tiny random checkpoint with cases and a plan, for tests that compare passes with the naive reference or each other.
 #pragma once
 #include <algorithm>
 #include <random>

@@ -63,7 +63,7 @@ inline std::vector<Case> random_cases(std::size_t n, std::uint32_t seed) {
     return cases;
 }
 
-/// The lines of one case, which depend on nothing but its index and `k`: 3 layers, both runs, every kind.
+/// The lines of one case, which depend only on its index and `k`: 3 layers, both runs, every kind.
 inline UnitTables tables_of_case(std::int32_t index, std::int32_t k, const std::string& vectors, std::int32_t width) {
     std::mt19937 random(static_cast<std::uint32_t>(index) + 1000);
     const auto real = [&] { return static_cast<float>(random()) / 1e9f - 2; };

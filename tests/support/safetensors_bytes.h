@@ -19,7 +19,7 @@ inline std::string file_of(const std::string& header, const std::string& data) {
 }
 
 inline void write_bytes(const std::filesystem::path& path, const std::string& bytes) {
-    std::filesystem::remove(path);  // ext4 writes a file out at once whose old content was cut off
+    std::filesystem::remove(path);  // else ext4 flushes the truncated file at once
     std::ofstream(path, std::ios::binary) << bytes;
 }
 

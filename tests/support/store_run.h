@@ -1,4 +1,4 @@
-// Run folders for the store's tests: opened, with units, merged, and changed behind the store's back.
+// Run folders for the store's tests: opened, with units, merged, and changed without the store.
 #pragma once
 #include <hdf5.h>
 
@@ -32,7 +32,7 @@ inline void edit(const std::filesystem::path& path, const std::function<void(hid
     REQUIRE(H5Fclose(file) >= 0);
 }
 
-/// The same of a file that ends in the SHA-256 of the rest, which HDF5 cuts off: it is made anew.
+/// The same for a sealed file. HDF5 drops the seal, so it is written again.
 inline void edit_sealed(const std::filesystem::path& path, const std::function<void(hid_t)>& change) {
     edit(path, change);
     const std::string image = read_file(path);

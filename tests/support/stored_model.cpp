@@ -16,7 +16,7 @@ std::string bytes_of(T value) {
     return bytes;
 }
 
-/// Stores a number as a type, by torch's own conversions, and makes it what can be read back.
+/// Stores a number as a type, by torch's own conversion, and sets it to what is read back.
 std::string store(const std::string& dtype, double& value) {
     const auto single = static_cast<float>(value);
     if (dtype == "F32") return value = single, bytes_of(single);
@@ -63,10 +63,10 @@ StoredModel write_stored_model(const std::filesystem::path& folder, const Json& 
     const std::string files[] = {"one.safetensors", "two.safetensors"};
     Json index;
     for (std::size_t shard = 0; shard < 2; ++shard) {
-        std::string data = "odd";  // so that nothing behind it is aligned
+        std::string data = "odd";  // so that nothing after it is aligned
         Json header = {{"odd" + std::to_string(shard), {{"dtype", "U8"}, {"shape", {3}}, {"data_offsets", {0, 3}}}}};
         for (std::size_t i = 0; i < order.size(); ++i) {
-            if ((i * 5 / order.size() % 2) != shard) continue;  // runs of neighbours, in turns
+            if ((i * 5 / order.size() % 2) != shard) continue;  // alternating runs of neighbours
             const std::string &name = order[i], &dtype = dtypes[random() % dtypes.size()];
             const std::size_t begin = data.size();
             for (const std::string& part : items[name].parts) {

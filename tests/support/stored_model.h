@@ -1,5 +1,4 @@
-// Checkpoints as hard to read as they come: three types in turn, odd offsets, two shards, an order of no use to
-// anybody.
+// Checkpoints that are hard to read: three types in turn, odd offsets, two shards, tensors in random order.
 #pragma once
 #include <map>
 #include <string>
@@ -12,8 +11,8 @@ namespace moesweep {
 
 struct StoredModel {
     ModelConfig config;
-    std::map<std::string, std::vector<double>> tensors;  ///< by expected names, row-major, the very numbers on disk
-    std::map<std::string, std::size_t> bytes;            ///< that each takes there
+    std::map<std::string, std::vector<double>> tensors;  ///< by expected names, row-major, as rounded on disk
+    std::map<std::string, std::size_t> bytes;            ///< on disk
 
     struct Place {
         std::filesystem::path file;

@@ -10,7 +10,7 @@
 
 namespace moesweep {
 
-/// A run being written by hand.
+/// Builds a run line by line.
 struct HandRun {
     TracingConfig config;
     std::vector<Case> cases;
@@ -82,7 +82,7 @@ struct HandRun {
         rows.rescue.push_back(rescue);
     }
 
-    /// Block row, routing, and a row for each clean-active expert; `rescues` go with `clean`.
+    /// Adds a block row, routing, and a row for each clean-active expert; `rescues` belong to `clean`.
     void layer(std::int32_t c, std::int32_t l, double block, const std::vector<std::int32_t>& clean,
                const std::vector<double>& rescues) {
         route(c, l, clean, clean);

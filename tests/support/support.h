@@ -1,4 +1,4 @@
-// What many tests need: a folder that goes away, a failure to look at, the shared data.
+// What many tests need: a temporary folder, the Error of a failure, the shared data.
 #pragma once
 #include <stdlib.h>
 
@@ -11,7 +11,7 @@
 
 namespace moesweep {
 
-/// A fresh empty folder that lives as long as the object.
+/// An empty folder that is removed with the object.
 class Scratch {
   public:
     Scratch() {
@@ -32,7 +32,7 @@ class Scratch {
     std::filesystem::path folder_;
 };
 
-/// An environment variable that is set while this lives.
+/// Sets an environment variable while it lives.
 class Variable {
   public:
     Variable(std::string name, const std::string& value) : name_(std::move(name)) {
@@ -54,7 +54,7 @@ class Variable {
 };
 
 struct Failure {
-    Exit code = Exit::done;  ///< done: nothing was thrown
+    Exit code = Exit::done;  ///< done if nothing was thrown
     std::string message;
 };
 
@@ -69,7 +69,7 @@ Failure failure_of(Action&& action) {
     return {};
 }
 
-/// The folder of shared test data, or nothing: then its tests say that they are skipped.
+/// The folder of shared test data, or nothing; then its tests are skipped with a message.
 inline std::optional<std::filesystem::path> shared_folder() {
     const char* path = std::getenv("MOESWEEP_SHARED");
     if (!path || !std::filesystem::is_directory(path)) return std::nullopt;

@@ -1,4 +1,4 @@
-// Runs drawn from known effects, for tests of the tables that need many cases.
+// Random runs with known effects, for tests of tables that need many cases.
 #pragma once
 #include <fmt/format.h>
 

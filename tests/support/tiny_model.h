@@ -1,4 +1,4 @@
-// A small random checkpoint of any family, written to disk by hand, and the same numbers in memory for the naive reference.
+// A small random checkpoint of any family, on disk and in memory, for the naive reference.
 #pragma once
 #include <cstdint>
 #include <filesystem>

@@ -1,4 +1,4 @@
-// Rows to exchange, of which every rank can compute what all the others send.
+// Rows to exchange; every rank can compute what the others send.
 #pragma once
 #include <ATen/ATen.h>
 

@@ -1,4 +1,4 @@
-// A library of products for the rest of a scope, with one thread as in a run.
+// Selects a library of products for a scope, with one thread as in a run.
 #pragma once
 #include <ATen/Parallel.h>
 

@@ -317,7 +317,7 @@ TEST_CASE("broken files are named with byte or field") {
     CHECK_THAT(error_after(good, "/model/vocab/a", 5), Contains("id 5 is taken"));
     CHECK_THAT(error_after(good, "/model/merges/1", "a b b"), Contains("model.merges.1: expected two pieces"));
     CHECK_THAT(error_after(good, "/model/merges/1", "b a"),
-               Contains("model.merges.1: expected pieces of the vocabulary ('ba' is none)"));
+               Contains("model.merges.1: expected pieces of the vocabulary ('ba' is not one)"));
     CHECK_THAT(error_after(good, "/model/unk_token", "?"),
                Contains("model.unk_token: expected a piece of the vocabulary"));
     CHECK_THAT(error_after(good, "/model/dropout", 0.1), Contains("model.dropout"));

@@ -1,6 +1,6 @@
-// The kill_point() of moesweep_killable. MOESWEEP_KILL_AT="<file> <step>:<k>" ends the process by SIGKILL when it comes for
-// the k-th time to that step of a file whose path ends in <file>; MOESWEEP_KILL_AT=list says every step that it comes to,
-// and before the first one which steps there are.
+// The kill_point() of moesweep_killable. MOESWEEP_KILL_AT="<file> <step>:<k>" kills the process by SIGKILL at its k-th
+// visit to that step of a file whose path ends in <file>; MOESWEEP_KILL_AT=list prints the names of all steps, then
+// every visit.
 #include "moesweep/base/kill_point.h"
 
 #include <fmt/format.h>

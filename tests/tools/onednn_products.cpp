@@ -1,10 +1,10 @@
-// Linked into a program, makes its fp32 products oneDNN's whatever the processor, as in a run on one where they are.
+// Linked into a program, this makes oneDNN compute its fp32 products on any processor.
 #include "model/products.h"
 
 namespace {
 
-// product_libraries() has no second one where libtorch lacks oneDNN: such a program ends before it says something
-// untrue.
+// If libtorch lacks oneDNN, product_libraries() has no second one, and the program ends rather than print wrong
+// results.
 [[maybe_unused]] const auto chosen = moesweep::product_library() = moesweep::product_libraries().at(1);
 
 }  // namespace

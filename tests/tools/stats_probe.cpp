@@ -1,6 +1,6 @@
-// stats_probe SEED BOOTSTRAP SIGN_FLIPS < values: what the statistics make of a column, for the oracle in Python.
-// Writes a line with n, mean, interval, p and positive fraction, a line of indices per bootstrap resample, and a line of
-// signs per sign flip.
+// stats_probe SEED BOOTSTRAP SIGN_FLIPS < values: the statistics of a column, for the oracle in Python. Prints a line
+// with n, mean, interval, p and positive fraction, a line of indices per bootstrap resample, and a line of signs per
+// sign flip.
 #include <fmt/ranges.h>
 
 #include <cstdlib>

@@ -1,5 +1,5 @@
-// A pass whose experts are divided over the ranks of mpirun gives the bits of a pass by one rank, however cases are divided
-// over ranks and micro-batches.
+// A pass whose experts are divided over the ranks of mpirun gives the bits of a pass by one rank, however cases are
+// divided over ranks and micro-batches.
 #include "mpi_world.h"
 #include "pass_fixture.h"
 

@@ -16,8 +16,8 @@ namespace {
 constexpr std::int32_t star = 5, twin = 2, strong = 7;  // selected, its gate-matched twin, and one of far weight
 constexpr int planted_cases = 24;
 
-/// Layer 3 routes to star, twin (nearest weight) and strong (large rescue); every fourth case not to star. The case with
-/// number i has rescues 1 + i / 8 by star, i / 16 by twin; at equal norm both are halved.
+/// Layer 3 routes to star, twin (nearest weight) and strong (large rescue); every fourth case not to star. The case
+/// with number i has rescues 1 + i / 8 by star, i / 16 by twin; at equal norm both are halved.
 HandRun planted(const std::vector<int>& order) {
     HandRun run(8, 3, planted_cases / 2, 4);
     run.config.controls.random = 1;
@@ -64,8 +64,8 @@ HandRun pairs() {
     return run;
 }
 
-/// Strict: cases 0-3 select layer 0 and expert 1, cases 4-7 test. Relaxed: cases 8-13 select layer 1 and expert 4, cases
-/// 6, 7 and 14-17 test.
+/// Strict: cases 0-3 select layer 0 and expert 1, cases 4-7 test. Relaxed: cases 8-13 select layer 1 and expert 4,
+/// cases 6, 7 and 14-17 test.
 HandRun relaxed() {
     HandRun run(6, 2, 4, 2);
     run.config.controls.random = 1;

@@ -11,7 +11,8 @@ using Indices = std::vector<std::int32_t>;
 namespace {
 
 /// One sweep of 4 discovery and 6 validation cases, of which case 9 does not route to expert 1. At layer 0 expert 1 has
-/// rescue `by_one` + i / 8 and expert 2 has 1/2; the block has 2 at layer 0 and `block_above` at layer 1, whose expert 3 has 4.
+/// rescue `by_one` + i / 8 and expert 2 has 1/2; the block has 2 at layer 0 and `block_above` at layer 1, whose expert
+/// 3 has 4.
 HandRun sweep(double by_one, double block_above, double delta_clean) {
     HandRun run(5, 2, 4, 3);
     run.config.controls.random = 1;
@@ -81,8 +82,8 @@ TEST_CASE("draws: the means of each, and the error between them") {
     CHECK(number("expert_rescue_sd") == Approx(step).epsilon(1e-12));
     CHECK(number("expert_rescue_se") == Approx(step / std::sqrt(3.0)).epsilon(1e-12));
 
-    // Spec is the rescue minus 1/2 where the control is expert 2: all but case 9, whose control may be expert 4, and which
-    // has the same control in each draw. There the control's rescue rises with the draw where expert 4 is drawn.
+    // Spec is the rescue minus 1/2 where the control is expert 2: all but case 9, whose control may be expert 4, and
+    // which has the same control in each draw. There the control's rescue rises with the draw where expert 4 is drawn.
     const auto& spec = column(t, "spec");
     CHECK(spec[1] - spec[0] == Approx(spec[2] - spec[1]).epsilon(1e-12));
     CHECK(number("spec_sd") == Approx(spec[1] - spec[0]).epsilon(1e-12));

@@ -46,8 +46,8 @@ std::vector<double> by_orders(const std::vector<double>& values) {
 
 constexpr std::int32_t first = 4, second = 1, third = 6;
 
-/// Eight cases of the study, i from 0 to 7: the clean run routes to three experts, to `third` only where i < 6, else to 0.
-/// Alone, `first` is worth 1 + i / 8, `second` 1/2, the other -1/4; first and second together are worth 1 more.
+/// Eight cases of the study, i from 0 to 7: the clean run routes to three experts, to `third` only where i < 6, else to
+/// 0. Alone, `first` is worth 1 + i / 8, `second` 1/2, the other -1/4; first and second together are worth 1 more.
 std::vector<double> planted_game(int i) {
     return values_of(3, [&](std::size_t set) {
         return (set & 1 ? 0.5 : 0) + (set & 2 ? 1 + i / 8.0 : 0) + (set & 4 ? -0.25 : 0) + ((set & 3) == 3 ? 1 : 0);

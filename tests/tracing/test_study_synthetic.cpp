@@ -1,5 +1,5 @@
-// Studies of synthetic runs: against naive code, under permutation, with things missing, and how often the 95% intervals
-// hold the truth.
+// Studies of synthetic runs: against naive code, under permutation, with things missing, and how often the 95%
+// intervals hold the truth.
 #include "synthetic_run.h"
 
 #include <fmt/format.h>
@@ -76,7 +76,8 @@ std::size_t lines(const ResultColumn& column) {
            static_cast<std::size_t>(column.width);
 }
 
-/// Columns of one length; an empty table says why; no NaN beside n > 0. Not of the tables that state NaN = none per line.
+/// Columns of one length; an empty table says why; no NaN beside n > 0. Not of the tables that state NaN = none per
+/// line.
 void check_sound(const std::vector<ResultTable>& tables) {
     for (const auto& table : tables) {
         INFO(table.name);
@@ -269,7 +270,8 @@ TEST_CASE("every table stays sound whatever is missing") {
 }
 
 // Run by hand (test_study "[.coverage]", 40 s): layer_rescue 94.0%, expert_rescue 93.8%, spec 93.4%, expert_over_layer
-// 94.8%, spec_over_layer 93.0%, clean_topk 95.2%, spec_all 94.8% of the 500 intervals hold the truth; 128 validation cases.
+// 94.8%, spec_over_layer 93.0%, clean_topk 95.2%, spec_all 94.8% of the 500 intervals hold the truth; 128 validation
+// cases.
 TEST_CASE("coverage of the 95% intervals over 500 synthetic studies", "[.coverage]") {
     const Effects effects;
     const double star = effects.active * effects.by_star;

@@ -1,4 +1,4 @@
-// One exception type carries a one-line message and the process's exit code from where bad news is found to main.
+// One exception type carries a one-line message and the exit code from where an error is found to main.
 #pragma once
 #include <fmt/format.h>
 
@@ -12,9 +12,9 @@ namespace moesweep {
 enum class Exit : int {
     done = 0,
     usage = 64,      ///< command line or configuration
-    data = 65,       ///< a model, tokenizer, facts or run file that is not as it must be
+    data = 65,       ///< a bad model, tokenizer, facts or run file
     locked = 69,     ///< another live run holds the run folder
-    internal = 70,   ///< a broken promise of our own
+    internal = 70,   ///< a bug: the program broke a promise of its own
     stuck = 71,      ///< the watchdog ended a run without progress
     io = 74,         ///< reading or writing failed
     stopped = 75,    ///< stopped on request; the same command goes on

@@ -1,4 +1,4 @@
-// JSON as every room reads it: parsed whole, duplicate keys refused, each mistake named by file and byte or file and field.
+// JSON for every room: parsed whole, duplicate keys refused, each mistake named by file and byte, or file and field.
 #pragma once
 #include <nlohmann/json.hpp>
 #include <string>
@@ -11,11 +11,11 @@ namespace moesweep {
 
 using Json = nlohmann::json;
 
-/// Parses a JSON text. Error(data) "name: byte 17: ..." where it is broken, "name: key: appears twice" for a repeated key,
-/// "name: nested more than 256 deep".
+/// Parses a JSON text. Error(data): "name: byte 17: ..." for a syntax error, "name: key: appears twice" for a repeated
+/// key, "name: nested more than 256 deep".
 Json parse_json(std::string_view text, const std::string& name);
 
-/// The value of `key` in an object, converted to T; Error(data) "name: key: ..." when absent or of another type.
+/// The value of `key` in an object, converted to T. Error(data) "name: key: ..." if it is absent or of another type.
 template <class T>
 T get_field(const Json& object, const std::string& key, const std::string& name) {
     const auto at = object.find(key);
@@ -30,7 +30,7 @@ T get_field(const Json& object, const std::string& key, const std::string& name)
     fail(Exit::data, "{}: {}: unexpected value {}", name, key, at->dump().substr(0, 80));
 }
 
-/// The same, with a value for an absent or null key.
+/// The same, with a default for an absent or null key.
 template <class T>
 T get_field_or(const Json& object, const std::string& key, const std::string& name, T otherwise) {
     const auto at = object.find(key);

@@ -1,10 +1,10 @@
-// Signals kept from a thread.
+// Blocks signals in a thread.
 #pragma once
 #include <csignal>
 
 namespace moesweep {
 
-/// While this lives, no signal comes to the thread that made it, nor ever to a thread that is started meanwhile.
+/// Blocks all signals in the thread that made it, as long as it lives, and for good in threads started meanwhile.
 class SignalsBlocked {
   public:
     SignalsBlocked() {

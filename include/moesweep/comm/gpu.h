@@ -5,11 +5,11 @@
 
 namespace moesweep {
 
-/// How many there are. None: the program was built without CUDA.
+/// How many there are; 0 in a build without CUDA.
 std::optional<int> visible_gpus();
-/// Makes it the current one of this thread. Error(internal) if it cannot be used.
+/// Makes a GPU the current one of this thread. Error(internal) if it cannot be used.
 void use_gpu(int index);
-/// Bytes that the current one has left.
+/// Free memory of the current GPU, in bytes.
 std::int64_t free_gpu_memory();
 
 }  // namespace moesweep

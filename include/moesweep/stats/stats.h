@@ -1,8 +1,8 @@
-// Statistics of the study: means over cases with percentile bootstrap intervals and sign-flip p values.
-// Random numbers are counter-based (Philox4x32-10): sample i of a statistic does not depend on how many others are drawn,
-// and sums run in case order, so results are the same bits everywhere. Two columns of the same length are resampled by
+// Means over cases with percentile bootstrap intervals and sign-flip p values.
+// Random numbers are counter-based (Philox4x32-10): sample i of a statistic does not depend on how many others are
+// drawn, and sums run in case order, so results have the same bits everywhere. Columns of equal length are resampled by
 // the same indices under the same seed, so their resamples are paired by case.
-// Values are finite: leave out the cases where a quantity does not exist.
+// Values are finite: leave out the cases for which a quantity does not exist.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -33,12 +33,12 @@ struct StatsRules {
     std::int64_t seed = 0;
 };
 
-/// Sum in the given order, divided by n; NaN for none.
+/// The sum in the given order divided by n; NaN without values.
 double mean(std::span<const double> values);
 
-/// The n case indices of bootstrap resample `sample`: what scipy or numpy would be given to reproduce an interval.
-/// Word j of the stream of (seed, sample) becomes floor(word x n / 2^32); words whose remainder would favour some indices
-/// are skipped (Lemire, ACM TOMACS 29, 2019), so every index is equally likely.
+/// The n case indices of bootstrap resample `sample`; with them scipy or numpy reproduce an interval. Word j of the
+/// stream of (seed, sample) becomes floor(word x n / 2^32); words whose remainder would favour some indices are skipped
+/// (Lemire, ACM TOMACS 29, 2019), so every index is equally likely.
 std::vector<std::int32_t> bootstrap_indices(std::int64_t seed, std::int64_t sample, std::int64_t n);
 
 /// The n signs (+1 or -1) of sign-flip sample `sample`: bit j of the stream of (seed, sample), 1 = flipped.
@@ -48,8 +48,8 @@ std::vector<std::int8_t> random_signs(std::int64_t seed, std::int64_t sample, st
 /// NaN without values or resamples.
 Interval bootstrap_mean(std::span<const double> values, const StatsRules& rules);
 
-/// The same quantiles of mean(numerator) / mean(denominator), both over the cases of the same resample: columns of equal
-/// length, a line per case. Resamples whose denominator is 0 are left out; NaN where none remains.
+/// The same quantiles of mean(numerator) / mean(denominator), both over the cases of the same resample; the columns
+/// have equal length, a line per case. Resamples with a denominator of 0 are left out; NaN if none remains.
 Interval bootstrap_ratio(std::span<const double> numerator, std::span<const double> denominator,
                          const StatsRules& rules);
 

@@ -29,7 +29,7 @@ class Tokenizer {
 
     /// The ids of a UTF-8 text without special tokens around it; a literal "<s>" in it is the token <s>. Ids and spans
     /// are those of the `tokenizers` package's encode(text, add_special_tokens=False). Error(data) if the text is not
-    /// valid UTF-8, has a character without a token in a vocabulary without an unknown token, or holds a token of
+    /// valid UTF-8, has a character without a token in a vocabulary without an unknown token, or contains a token of
     /// note().
     Encoding encode(std::string_view text) const;
 
@@ -47,13 +47,13 @@ class Tokenizer {
     /// tokenizer_config.json (bos_token) or config.json (bos_token_id), which are read now; empty if none names one.
     /// Error(data) if they are broken or name no token.
     std::optional<std::int32_t> bos() const;
-    /// What the model folder's other files say against default_bos(), in a line; empty where nothing does. It counts
-    /// all the same, as in transformers 5; older ones went by add_bos_token. Error(data) if tokenizer_config.json is
-    /// broken.
+    /// A line on what the model folder's other files say against default_bos(), which wins nevertheless, as in
+    /// transformers 5 (older versions went by add_bos_token); empty if they agree. Error(data) if
+    /// tokenizer_config.json is broken.
     std::string bos_dispute() const;
 
-    /// A line about tokens that tokenizer_config.json or an older file beside it adds, so that transformers knows them,
-    /// and tokenizer.json does not have; empty where there is none.
+    /// A line on tokens that transformers knows from tokenizer_config.json or an older file beside it, and that
+    /// tokenizer.json lacks; empty if there are none.
     std::string note() const;
 
     /// A token's piece as it stands in the vocabulary. id must be in [0, size()).
