@@ -41,7 +41,7 @@ class SmallDisk {
   public:
     explicit SmallDisk(const fs::path& folder) : folder_(folder) {
         fs::create_directories(folder);
-        mounted_ = ::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=500k") == 0;
+        mounted_ = ::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=1200k") == 0;
     }
     ~SmallDisk() {
         if (mounted_) ::umount2(folder_.c_str(), MNT_DETACH);
@@ -49,7 +49,7 @@ class SmallDisk {
     bool mounted() const { return mounted_; }
     void set_read_only(bool read_only) const {
         const unsigned long flags = MS_REMOUNT | (read_only ? static_cast<unsigned long>(MS_RDONLY) : 0);
-        REQUIRE(::mount(nullptr, folder_.c_str(), nullptr, flags, "size=500k") == 0);
+        REQUIRE(::mount(nullptr, folder_.c_str(), nullptr, flags, "size=1200k") == 0);
     }
     /// Leaves no byte free.
     void fill() const {

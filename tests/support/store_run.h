@@ -144,7 +144,7 @@ template <class Table>
 Table read_merged_table(const std::filesystem::path& path, const std::string& name) {
     const hdf5::File file = hdf5::File::open(path, path.string());
     Table table;
-    hdf5::read_table(file.root(), name, targets(table));
+    hdf5::read_table(file.root(), name, targets(table), /*all=*/false);
     return table;
 }
 

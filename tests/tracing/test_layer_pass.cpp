@@ -37,15 +37,9 @@ void require_same(const RowTable& a, const RowTable& b) {
 
 /// The lines of one case, so that they can be compared between passes.
 RowTable rows_of(const RowTable& all, std::int32_t case_index) {
-    RowTable some = all;
-    std::vector<std::size_t> lines;
+    RowTable some;
     for (std::size_t row = 0; row < all.size(); ++row)
-        if (all.case_index[row] == case_index) lines.push_back(row);
-    columns(some, [&](const ColumnInfo&, auto& column, int) {
-        const auto old = column;
-        column.clear();
-        for (const auto line : lines) column.push_back(old[line]);
-    });
+        if (all.case_index[row] == case_index) append(some, all, row, row + 1);
     return some;
 }
 

@@ -96,7 +96,7 @@ TEST_CASE("what is missing is said, and the rest is still there") {
         CHECK_THAT(s.note, Contains("No validation case"));
     }
     SECTION("no case at all") {
-        const auto [s, tables] = run_study(run.config, {}, 5);
+        const auto [s, tables] = run_study(run.config, {{}, 5, SweepView(0, 5), {}});
         CHECK(s.selected.layer == -1);
         CHECK(s.heatmap.layer.empty());
         CHECK(tables.size() == small().results().tables.size());

@@ -221,6 +221,7 @@ TEST_CASE("every table stays sound whatever is missing") {
     }
     SECTION("no case") {
         run.cases.clear();
+        run.base = {};
         run.rows = {};
         run.routing = {.k = 4};
     }

@@ -74,6 +74,7 @@ class SweepView {
     bool has(Kind kind, std::int32_t layer) const;
     std::int32_t place(std::int32_t case_index, std::int32_t layer) const;  // none where nothing was added
     std::size_t make_place(std::int32_t case_index, std::int32_t layer);
+    void check_cases(const std::vector<std::int32_t>& cases, const std::string& table) const;
     void check_rows(const RowTable& rows, const std::string& name) const;
     void check_routing(const RoutingTable& routing, const std::string& name) const;
     void add_routing(const RoutingTable& routing, const std::string& name);

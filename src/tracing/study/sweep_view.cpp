@@ -40,10 +40,11 @@ SweepView::SweepView(std::size_t cases, std::int32_t experts)
 
 void SweepView::add(const UnitTables& unit, const std::string& file) {
     const std::string name = file.empty() ? "" : file + ": ";
+    check_cases(unit.base.case_index, name + "base");
     check_rows(unit.rows, name);
     check_routing(unit.routing, name);
     for (std::size_t i = 0; i < unit.base.size(); ++i)
-        noise_drop_.at(at(unit.base.case_index[i])) = unit.base.delta_clean[i] - unit.base.delta_noised[i];
+        noise_drop_[at(unit.base.case_index[i])] = unit.base.delta_clean[i] - unit.base.delta_noised[i];
     add_routing(unit.routing, name);
     for (std::size_t i = 0; i < unit.rows.size(); ++i) add_row(unit.rows, i);
     add_games(unit.rows, name);
@@ -58,11 +59,16 @@ void SweepView::add_controls(const RowTable& rows, const std::string& file) {
     add_games(rows, name);
 }
 
-void SweepView::check_rows(const RowTable& rows, const std::string& name) const {
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        if (rows.case_index[i] < 0 || at(rows.case_index[i]) >= place_.size())
-            fail(Exit::data, "{}rows: case: line {} has {}, expected 0 to {}", name, i, rows.case_index[i],
+void SweepView::check_cases(const std::vector<std::int32_t>& cases, const std::string& table) const {
+    for (std::size_t i = 0; i < cases.size(); ++i)
+        if (cases[i] < 0 || at(cases[i]) >= place_.size())
+            fail(Exit::data, "{}: case: line {} has {}, expected 0 to {}", table, i, cases[i],
                  static_cast<std::int64_t>(place_.size()) - 1);
+}
+
+void SweepView::check_rows(const RowTable& rows, const std::string& name) const {
+    check_cases(rows.case_index, name + "rows");
+    for (std::size_t i = 0; i < rows.size(); ++i) {
         if (rows.layer[i] < 0)
             fail(Exit::data, "{}rows: layer: line {} has {}, expected one from 0", name, i, rows.layer[i]);
         const bool names_one = rows.kind[i] == Kind::expert || rows.kind[i] == Kind::equal_norm;
@@ -77,13 +83,10 @@ void SweepView::check_rows(const RowTable& rows, const std::string& name) const 
 }
 
 void SweepView::check_routing(const RoutingTable& routing, const std::string& name) const {
-    for (std::size_t i = 0; i < routing.size(); ++i) {
-        if (routing.case_index[i] < 0 || at(routing.case_index[i]) >= place_.size())
-            fail(Exit::data, "{}routing: case: line {} has {}, expected 0 to {}", name, i, routing.case_index[i],
-                 static_cast<std::int64_t>(place_.size()) - 1);
+    check_cases(routing.case_index, name + "routing");
+    for (std::size_t i = 0; i < routing.size(); ++i)
         if (routing.layer[i] < 0)
             fail(Exit::data, "{}routing: layer: line {} has {}, expected one from 0", name, i, routing.layer[i]);
-    }
     for (std::size_t i = 0; i < routing.expert.size(); ++i)
         if (routing.expert[i] < 0 || routing.expert[i] >= experts_)
             fail(Exit::data, "{}routing: expert: line {} has {}, expected 0 to {}", name, i / at(routing.k),
