@@ -5,7 +5,10 @@
 #include <ATen/DeviceAccelerator.h>
 #include <c10/core/InferenceMode.h>
 
+#include <fmt/format.h>
+
 #include "model/kernels/tensors.h"
+#include "moesweep/base/error.h"
 #include "moesweep/comm/gpu.h"
 #include "product_rate.h"
 

@@ -15,7 +15,7 @@
 
 #include "moesweep/run/device.h"
 #include "moesweep/run/layout.h"
-#include "moesweep/tracing/layer_pass.h"
+#include "moesweep/tracing/sweep_pass.h"
 #include "product_rate.h"
 #include "profile.h"
 #include "timing.h"

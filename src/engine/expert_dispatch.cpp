@@ -1,4 +1,4 @@
-#include "expert_dispatch.h"
+#include "moesweep/engine/expert_dispatch.h"
 
 #include <ATen/ATen.h>
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "catch_beside_torch.h"
-#include "moesweep/tracing/layer_pass.h"
+#include "moesweep/tracing/sweep_pass.h"
 #include "naive.h"
 #include "support.h"
 #include "tiny_model.h"

@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "moesweep/run/model_inputs.h"
-#include "moesweep/tracing/layer_pass.h"
+#include "moesweep/tracing/sweep_pass.h"
 
 namespace moesweep {
 

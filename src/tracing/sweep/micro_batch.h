@@ -9,7 +9,7 @@
 
 #include "moesweep/model/attention.h"
 #include "moesweep/model/decoder_layer.h"
-#include "moesweep/tracing/layer_pass.h"
+#include "moesweep/tracing/sweep_pass.h"
 #include "recorder.h"
 
 namespace moesweep {

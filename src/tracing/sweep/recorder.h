@@ -6,7 +6,7 @@
 
 #include "moesweep/model/router.h"
 #include "moesweep/tracing/interventions.h"
-#include "moesweep/tracing/layer_pass.h"
+#include "moesweep/tracing/sweep_pass.h"
 
 namespace moesweep {
 

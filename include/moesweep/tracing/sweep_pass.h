@@ -13,10 +13,7 @@
 #include <span>
 #include <vector>
 
-#include "moesweep/comm/comm.h"
-#include "moesweep/engine/pass_control.h"
-#include "moesweep/engine/traffic.h"
-#include "moesweep/model/layer_source.h"
+#include "moesweep/engine/layer_pass.h"
 #include "moesweep/tracing/cases.h"
 #include "moesweep/tracing/interventions.h"
 #include "moesweep/tracing/tables.h"
@@ -41,13 +38,6 @@ struct PassPlan {
     bool routing = true;             ///< keep the routing of the base runs
     std::int64_t micro_batches = 1;  ///< into which the cases are cut; every rank of a group has as many
     PassControl control = {};
-};
-
-/// What a pass runs on. The group's ranks hold the experts together and walk in step.
-struct Engine {
-    const Weights& weights;
-    LayerSource& layers;
-    const Comm& group;
 };
 
 /// Results in the order of the cases given.
