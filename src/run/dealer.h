@@ -1,64 +1,51 @@
 // Hands out a list of numbers (the units that are missing) to expert groups as each asks for more, so that a slow group takes
-// fewer, and carries a wish to stop to every rank. Rank 0 keeps the list; it answers whenever it comes by, so serve() is
-// called often. Groups ask by letters: nobody waits for another group.
+// fewer, and carries a request to stop to every rank. Rank 0 keeps the list and answers whenever it looks for messages, so
+// serve() is called often. No group waits for another.
 #pragma once
 #include <chrono>
 #include <cstdint>
-#include <deque>
-#include <functional>
 #include <optional>
 #include <vector>
 
 #include "moesweep/comm/comm.h"
+#include "work_queue.h"
 
 namespace moesweep {
 
 class Dealer {
   public:
-    using Clock = std::chrono::steady_clock;
+    using Clock = WorkQueue::Clock;
 
-    /// `items` count on rank 0. A rank takes up to `most` at a time. After `deadline` all stop; and nothing is handed out
-    /// any more that, by the longest time a hand took so far, would not be done by then.
-    Dealer(const Comm& world, const Comm& group, std::vector<std::int64_t> items, std::int64_t most,
+    /// Rank 0's `items` count. A rank takes up to `most` at a time. After `deadline` all stop; and no item is assigned that,
+    /// going by the longest assignment so far, would not be done by then.
+    Dealer(const Comm& world, const Comm& group, const std::vector<std::int64_t>& items, std::int64_t most,
            Clock::time_point deadline);
 
-    /// This rank's next items: none for some ranks of a group where few are left. Nothing when the list is at its end, or
-    /// when the run stops. Every rank of the group calls it when it is through with the hand before; `failed` says that it
-    /// could not do its part: then nothing is handed out any more, and the others finish what they have.
+    /// This rank's next items: an empty list for some ranks of a group where few are left, nothing when the list is at its
+    /// end or the run stops. Every rank of the group calls it when it has finished what it got before. `failed` says that
+    /// it could not do its part: then no more is assigned, and the others finish what they have.
     std::optional<std::vector<std::int64_t>> next(bool failed);
 
-    /// Reads letters, and on rank 0 answers them. `wish` is this rank's own wish to stop.
-    void serve(bool wish);
-    /// Whether all shall leave what they are at.
+    /// Reads messages, and on rank 0 answers them. `stop` asks all ranks to stop.
+    void serve(bool stop);
+    /// Whether all ranks should leave what they are at.
     bool stopping() const { return stopping_; }
 
-    std::int64_t done() const { return done_; }        ///< items that rank 0 knows to be done
+    /// Items that rank 0 knows to be done.
+    std::int64_t done() const { return queue_ ? queue_->done() : 0; }
     std::int64_t busiest() const { return busiest_; }  ///< items of the rank of this group that got most
 
   private:
-    struct Hand {
-        Clock::time_point given;
-        std::int64_t items = 0;
-    };
     std::vector<std::int64_t> ask(bool failed);
-    /// On rank 0: what the leader `rank` gets now.
-    std::vector<std::int64_t> deal(int rank, std::int64_t group_size, bool failed);
     void stop_everyone();
 
     const Comm& world_;
     const Comm& group_;
-    std::int64_t most_;
     Clock::time_point deadline_;
     bool stopping_ = false;
     std::int64_t busiest_ = 0;
     std::optional<std::vector<std::int64_t>> answer_;  // to this leader's question
-
-    // Rank 0 alone:
-    std::deque<std::int64_t> items_;
-    std::vector<Hand> hands_;  // by leader's rank
-    std::int64_t done_ = 0, groups_ = 1, groups_ended_ = 0;
-    bool closed_ = false;  // nothing is handed out any more
-    Clock::duration longest_{0};
+    std::optional<WorkQueue> queue_;                   // on rank 0
 };
 
 }  // namespace moesweep
