@@ -1,5 +1,6 @@
 #include "moesweep/comm/comm.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -54,6 +55,14 @@ bool has_mpirun() {
     return has_pmix() && !(name && std::string_view(name).starts_with("slurm."));
 }
 
+/// Over TCP rank 0 has a connection, which is an open file, to every other rank. The soft limit is often 1024.
+void allow_open_files() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /// Finds out from the environment who started this process, and tells Open MPI 4 so.
 void prepare_start() {
     // A single process must not start a daemon: it outlives a killed one, and then takes all the memory it can get.
@@ -104,6 +113,7 @@ Comm::~Comm() = default;
 
 Comm::Comm() {
     prepare_start();
+    allow_open_files();
     // Only this thread calls MPI; the watchdog's thread does so once, at the end, when nothing else moves any more.
     int provided = 0;
     check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");

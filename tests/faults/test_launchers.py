@@ -1,8 +1,13 @@
 """What a process makes of the environment that launchers leave: alone it runs, and several that cannot meet are refused."""
 
+import os
+import resource
+import subprocess
+import time
+
 import pytest
 
-from tiny import SMALL, message, run
+from tiny import PROGRAM, SMALL, message, run
 
 JOB = {"SLURM_JOB_ID": "77", "SLURM_JOBID": "77", "SLURM_NTASKS": "4", "SLURM_NODELIST": "node1", "SLURM_JOB_NODELIST": "node1",
        "SLURM_NNODES": "1", "SLURM_TASKS_PER_NODE": "4", "SLURM_JOB_CPUS_PER_NODE": "4"}
@@ -47,3 +52,19 @@ def test_mpirun_in_a_step_of_srun(inputs):
     done = run(inputs.write().folder, "plan", "trace.ini", ranks=2,
                environment={name: value for name, value in STEP.items() if "STEP" in name} | {"SLURM_STEP_NUM_TASKS": "4"})
     assert done.returncode == 0 and "ranks                      2, 1 to a copy of the model\n" in done.stdout
+
+
+def test_open_files_as_many_as_the_system_allows(inputs):
+    """Over TCP rank 0 has one for each other rank: a thousand ranks under the usual soft limit of 1024 would hang."""
+    inputs.write()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    low = min(200, hard - 1)
+    with subprocess.Popen([str(PROGRAM), "trace", "trace.ini", *SMALL], cwd=inputs.folder, stdout=subprocess.DEVNULL,
+                          env=os.environ | {"OMP_NUM_THREADS": "1"},
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (low, hard))) as process:
+        raised = False
+        while process.poll() is None and not raised:
+            raised = resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+            time.sleep(0.002)
+        assert process.wait(timeout=120) == 0
+    assert raised
