@@ -31,7 +31,6 @@ TENSOR = re.compile(r"embed_tokens|lm_head|\b(?:q|k|v|o|gate|up|down|gate_up)_pr
 TEXT_OR_COMMENT = re.compile(r"""//[^\n]*|/\*.*?\*/|R"\((?s:.*?)\)"|"(?:\\.|[^"\\\n])*"|'(?:\\.[^']*|[^\\\n])'""", re.DOTALL)
 INCLUDE = re.compile(r"""^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<(moesweep/[^>]+)>)""", re.MULTILINE)
 
-
 # Paths on pages, but not those that a build or a run makes, of other packages, beside the tree, or with a placeholder.
 NAMED = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w.-]+\.(?:h|cpp|py|sh|md|ini|sbatch|cmake|txt))`")
 MADE = re.compile(r"(?:build|runs|units|report|log|RUN)\b|(?:identity|config)\.ini$|BoostConfig\.cmake|nccl\.h|\.\./"
@@ -64,7 +63,7 @@ def sources(root, *folders, types=CPP):
 
 
 def included(root, path):
-    """What a file includes of ours: (line number, name, path; None where there is no such file)."""
+    """What a file includes of ours: (line number, name, path or None if there is no such file)."""
     text = path.read_text()
     for match in INCLUDE.finditer(text):
         name = match[1] or match[2]
@@ -74,17 +73,19 @@ def included(root, path):
 
 
 def wrong_includes(root):
-    """Of sources and headers, tests apart: what points upward, into the private part of another room, or nowhere."""
+    """Includes that point upward, into the private part of another room, or nowhere. Tests and benchmarks may look anywhere."""
     order, wrong = rooms(root), []
     for path in sources(root, "src", "include"):
         room = room_of(root, path)
+        if room not in order:
+            continue  # unlisted_rooms names it
         for number, name, header in included(root, path):
             where = f"{path.relative_to(root)}:{number}: {name}"
             if header is None:
                 wrong.append(f"{where}: no such header")
                 continue
             other = room_of(root, header)
-            if order.index(other) > order.index(room):
+            if other not in order[:order.index(room) + 1]:
                 wrong.append(f"{where}: {room} is below {other}")
             elif not is_public(root, header) and other != room:
                 wrong.append(f"{where}: private to {other}")
@@ -94,10 +95,8 @@ def wrong_includes(root):
 
 
 def unlisted_rooms(root):
-    """Folders that are no room."""
-    parents = root / "src", root / "include/moesweep"
-    return [str(path.relative_to(root)) for parent in parents for path in sorted(parent.iterdir())
-            if path.is_dir() and path.name not in rooms(root)]
+    """Sources and headers that lie in none."""
+    return [str(path.relative_to(root)) for path in sources(root, "src", "include") if room_of(root, path) not in rooms(root)]
 
 
 # --- words ---
@@ -217,8 +216,9 @@ PLANTED = [
     (wrong_includes, "include/moesweep/run/x.h", '#include "run/dealer.h"',
      "include/moesweep/run/x.h:1: run/dealer.h: private, in a public header"),
     (wrong_includes, "src/run/x.cpp", '#include "gone.h"', "src/run/x.cpp:1: gone.h: no such header"),
-    (unlisted_rooms, "src/cellar/x.cpp", "", "src/cellar"),
-    (unlisted_rooms, "include/moesweep/cellar/x.h", "", "include/moesweep/cellar"),
+    (unlisted_rooms, "src/cellar/x.cpp", "", "src/cellar/x.cpp"),
+    (unlisted_rooms, "include/moesweep/cellar/x.h", "", "include/moesweep/cellar/x.h"),
+    (unlisted_rooms, "include/moesweep/x.h", "", "include/moesweep/x.h"),
     (tensor_names, "src/model/x.cpp", 'int mlp;\nname("mlp.gate.weight");', "src/model/x.cpp:2: mlp.g"),
     (tensor_names, "src/run/x.cpp", "f(); // such as lm_head", "src/run/x.cpp:1: lm_head"),
     (tensor_names, "src/run/x.cpp", 'f(R"(\nblock_sparse_moe)");', "src/run/x.cpp:1: block_sparse_moe"),
