@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "moesweep/base/files.h"
+#include "moesweep/model/model_tensors.h"
 
 namespace moesweep {
 namespace {

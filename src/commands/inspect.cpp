@@ -1,6 +1,5 @@
 #include <fmt/ranges.h>
 
-#include <cstdio>
 #include <functional>
 #include <map>
 #include <numeric>
@@ -8,6 +7,7 @@
 
 #include "commands.h"
 #include "moesweep/model/model_config.h"
+#include "moesweep/model/model_tensors.h"
 #include "moesweep/model/weights.h"
 #include "moesweep/text/bos.h"
 
@@ -84,11 +84,10 @@ class Problems {
 
 /// Tensors that no run reads: those of layers beyond the last in one line, each other in its own.
 void print_unexpected(const Checkpoint& checkpoint, const ModelConfig& m) {
-    std::map<int, std::int64_t> beyond;  // layer -> tensors
+    std::map<std::int64_t, std::int64_t> beyond;  // layer -> tensors
     for (const auto& [name, view] : checkpoint.unexpected()) {
-        int layer = -1;
-        if (std::sscanf(name.c_str(), "model.layers.%d.", &layer) == 1 && layer >= m.num_hidden_layers)
-            ++beyond[layer];
+        if (const auto layer = layer_named_by(name); layer && *layer >= m.num_hidden_layers)
+            ++beyond[*layer];
         else
             say("unexpected", fmt::format("{} {} {}", name, view.dtype, shape_text(view.shape)));
     }

@@ -8,8 +8,6 @@
 namespace moesweep {
 namespace {
 
-constexpr const Family* families[] = {&qwen3_moe, &mixtral, &glm4_moe};
-
 /// What every family calls by the same name.
 void read_common(const ConfigReader& json, ModelConfig& config) {
     json.read("vocab_size", config.vocab_size);
@@ -41,7 +39,7 @@ void refuse_other_models(const ConfigReader& json) {
     if (!json.get_or("is_causal", true)) json.refuse("is_causal", "attention to later tokens is not supported");
     if (json.has("per_layer_config")) json.refuse("per_layer_config", "layers that differ are not supported");
     for (const Json& type : json.list("layer_types"))
-        if (type != "full_attention")
+        if (!type.is_string() || type.get_ref<const std::string&>() != "full_attention")
             json.refuse("layer_types", "{} is not supported, expected \"full_attention\"", type.dump());
 }
 
@@ -62,50 +60,6 @@ void check(const ConfigReader& json, const ModelConfig& config) {
 
 }  // namespace
 
-void ConfigReader::read(Names names, std::int64_t& value, std::int64_t most) const {
-    const char* first = nullptr;
-    for (const char* key : names) {
-        if (!json_.contains(key)) continue;
-        const auto found = get_or(key, value);
-        if (found < 1 || found > most) refuse(key, "expected a whole number from 1 to {}, got {}", most, found);
-        if (first && found != value) refuse(key, "{}, but {} is {}", found, first, value);
-        first = key;
-        value = found;
-    }
-}
-
-void ConfigReader::read_optional(const char* key, std::int64_t& value) const {
-    if (json_.contains(key) && json_.at(key).is_null())
-        value = 0;
-    else
-        read(key, value);
-}
-
-Json ConfigReader::list(const std::string& key) const {
-    if (!has(key)) return Json::array();
-    if (!json_.at(key).is_array()) refuse(key, "expected a list");
-    return json_.at(key);
-}
-
-void ConfigReader::read_rope(const char* key, double& value) const {
-    const std::string newer = "rope_parameters", older = "rope_scaling", place = has(older) ? older : newer;
-    if (has(older) && has(newer) && json_.at(older) != json_.at(newer))
-        refuse(older, "not the same as {}, expected one of them", newer);
-    read(key, value);
-    if (!has(place)) return;
-
-    const Json& rope = json_.at(place);
-    const std::string where = file_ + ": " + place;
-    if (!rope.is_object()) fail(Exit::data, "{}: not an object", where);
-    for (const char* type_key : {"rope_type", "type"}) {
-        const auto type = rope.contains(type_key) ? get_field<std::string>(rope, type_key, where) : "default";
-        if (type != "default") fail(Exit::data, "{}: {}: rope scaling '{}' is not supported", where, type_key, type);
-    }
-    for (const auto& [name, inner] : rope.items())
-        if (inner.is_object()) fail(Exit::data, "{}: {}: a rotation of its own is not supported", where, name);
-    if (rope.contains(key)) value = get_field<double>(rope, key, where);  // whatever the top says, as in transformers
-}
-
 ModelConfig read_model_config(const std::filesystem::path& model_folder) {
     if (const auto adapter = model_folder / "adapter_config.json"; std::filesystem::exists(adapter))
         fail(Exit::data,
@@ -118,73 +72,14 @@ ModelConfig read_model_config(const std::filesystem::path& model_folder) {
 ModelConfig parse_model_config(const Json& json, const std::string& file) {
     const ConfigReader reader(json, file);
     const auto model_type = get_field<std::string>(json, "model_type", file);
-    std::string known;
-    for (const Family* family : families) {
-        known += (known.empty() ? "" : ", ") + family->defaults.model_type;
-        if (model_type != family->defaults.model_type) continue;
-        ModelConfig config = family->defaults;
-        read_common(reader, config);
-        family->read(reader, config);
-        refuse_other_models(reader);
-        check(reader, config);
-        return config;
-    }
-    reader.refuse("model_type", "'{}' is not supported, expected one of {}", model_type, known);
-}
-
-std::vector<ExpectedTensor> expected_tensors(const ModelConfig& c) {
-    const std::int64_t D = c.hidden_size, Dh = c.head_dim, H = c.num_attention_heads, Hkv = c.num_key_value_heads;
-    const std::vector<std::int64_t> vocabulary = {c.vocab_size, D};
-    std::vector<ExpectedTensor> expected = {
-        {"model.embed_tokens.weight", vocabulary}, {"model.norm.weight", {D}}, {"lm_head.weight", vocabulary}};
-    if (c.tie_word_embeddings) {  // either will do for both
-        expected.front().elsewhere = {"lm_head.weight", vocabulary};
-        expected.back().elsewhere = {"model.embed_tokens.weight", vocabulary};
-    }
-
-    for (std::int64_t layer = 0; layer < c.num_hidden_layers; ++layer) {
-        const std::string prefix = fmt::format("model.layers.{}.", layer);
-        const auto add = [&](const std::string& name, std::vector<std::int64_t> shape) -> ExpectedTensor& {
-            return expected.emplace_back(ExpectedTensor{prefix + name, std::move(shape)});
-        };
-        const auto add_mlp = [&](const std::string& gate, const std::string& up, const std::string& down,
-                                 std::int64_t F) {
-            add(gate, {F, D});
-            add(up, {F, D});
-            add(down, {D, F});
-        };
-        add("input_layernorm.weight", {D});
-        add("post_attention_layernorm.weight", {D});
-        for (const auto& [name, heads] : {std::pair{"q", H}, {"k", Hkv}, {"v", Hkv}}) {
-            add(fmt::format("self_attn.{}_proj.weight", name), {heads * Dh, D});
-            if (c.qkv_bias) add(fmt::format("self_attn.{}_proj.bias", name), {heads * Dh});
-        }
-        add("self_attn.o_proj.weight", {D, H * Dh});
-        if (c.output_bias) add("self_attn.o_proj.bias", {D});
-        if (c.qk_norm) {
-            add("self_attn.q_norm.weight", {Dh});
-            add("self_attn.k_norm.weight", {Dh});
-        }
-        if (!c.is_moe[static_cast<std::size_t>(layer)]) {
-            add_mlp("mlp.gate_proj.weight", "mlp.up_proj.weight", "mlp.down_proj.weight", c.intermediate_size);
-            continue;
-        }
-        // Elsewhere: as transformers 5 holds them in memory, and saves them with save_original_format=False.
-        const std::int64_t E = c.num_experts, F = c.moe_intermediate_size;
-        add(c.names.router, {E, D}).elsewhere = {prefix + "mlp.gate.weight", {E, D}};
-        if (c.router == Router::sigmoid) add(c.names.correction_bias, {E});
-        const std::string gate_up = prefix + "mlp.experts.gate_up_proj", down = prefix + "mlp.experts.down_proj";
-        for (std::int64_t e = 0; e < E; ++e) {
-            const auto of_expert = [&](const std::string& name) { return fmt::format(fmt::runtime(name), e); };
-            add(of_expert(c.names.gate), {F, D}).elsewhere = {gate_up, {E, 2 * F, D}, 2 * e};
-            add(of_expert(c.names.up), {F, D}).elsewhere = {gate_up, {E, 2 * F, D}, 2 * e + 1};
-            add(of_expert(c.names.down), {D, F}).elsewhere = {down, {E, D, F}, e};
-        }
-        if (c.shared_intermediate_size > 0)
-            add_mlp("mlp.shared_experts.gate_proj.weight", "mlp.shared_experts.up_proj.weight",
-                    "mlp.shared_experts.down_proj.weight", c.shared_intermediate_size);
-    }
-    return expected;
+    const Family* family = find_family(model_type);
+    if (!family) reader.refuse("model_type", "'{}' is not supported, expected one of {}", model_type, family_names());
+    ModelConfig config = family->defaults;
+    read_common(reader, config);
+    family->read(reader, config);
+    refuse_other_models(reader);
+    check(reader, config);
+    return config;
 }
 
 std::vector<std::pair<std::string, std::string>> architecture(const ModelConfig& c) {

@@ -5,20 +5,20 @@
 #include <algorithm>
 #include <cmath>
 
+#include "checkpoint/convert.h"
 #include "checkpoint/layer_reader.h"
-#include "checkpoint/stored.h"
+#include "checkpoint/stored_form.h"
 
 namespace moesweep {
 namespace {
 
-constexpr const char *embedding_name = "model.embed_tokens.weight", *head_name = "lm_head.weight";
 constexpr std::int64_t embedding_block_rows = 256;  // never varies: the sums' order is made of it
 
-/// Elements [begin, end) of a tensor, in one read.
+/// Elements [begin, end) of a tensor, whole blocks, in one read.
 void read_elements(const TensorView& view, std::int64_t begin, std::int64_t end, at::ScalarType dtype, void* to) {
-    const std::uint64_t size = element_bytes(view);
-    std::vector<std::byte> bytes(static_cast<std::uint64_t>(end - begin) * size);
-    view.read(static_cast<std::uint64_t>(begin) * size, bytes);
+    const StoredForm& form = form_of(view);
+    std::vector<std::byte> bytes(form.bytes(static_cast<std::uint64_t>(end - begin)));
+    view.read(form.bytes(static_cast<std::uint64_t>(begin)), bytes);
     convert(view, bytes, dtype, to);
 }
 
@@ -45,15 +45,12 @@ std::vector<double> read_block(const TensorView& view, std::int64_t b) {
 
 }  // namespace
 
-ExpertShare expert_share(std::int64_t experts, std::int64_t rank, std::int64_t ranks) {
-    return {experts * rank / ranks, experts * (rank + 1) / ranks};
-}
-
 Weights::Weights(const std::filesystem::path& model_folder, const ModelConfig& config, Precision precision,
                  c10::Device device)
     : config_(config),
       precision_(precision),
       device_(device),
+      ends_(end_tensors(config)),
       checkpoint_(Checkpoint::open(model_folder, expected_tensors(config))) {
     if (precision == Precision::automatic) fail(Exit::internal, "the precision is not settled");
     if (!checkpoint_.whole()) fail(Exit::data, "{}", checkpoint_.problems()[0]);
@@ -76,15 +73,15 @@ LayerWeights Weights::layer(std::int64_t index, ExpertShare share) const {
 }
 
 at::Tensor Weights::final_norm() const {
-    return read_rows(checkpoint_.at("model.norm.weight"), std::array{0}, dtype())[0].to(device_);
+    return read_rows(checkpoint_.at(ends_.final_norm.name), std::array{0}, dtype())[0].to(device_);
 }
 
 at::Tensor Weights::embed(std::span<const std::int32_t> ids) const {
-    return read_rows(checkpoint_.at(embedding_name), ids, dtype()).to(device_);
+    return read_rows(checkpoint_.at(ends_.embedding.name), ids, dtype()).to(device_);
 }
 
 at::Tensor Weights::head(std::span<const std::int32_t> ids) const {
-    return read_rows(checkpoint_.at(head_name), ids, dtype()).to(device_);
+    return read_rows(checkpoint_.at(ends_.head.name), ids, dtype()).to(device_);
 }
 
 std::int64_t Weights::embedding_blocks() const {
@@ -95,7 +92,8 @@ std::vector<double> Weights::embedding_sums(std::int64_t first, std::int64_t end
     std::vector<double> sums;
     for (std::int64_t b = first; b < end; ++b) {
         double sum = 0, squares = 0;
-        for (const double value : read_block(checkpoint_.at(embedding_name), b)) sum += value, squares += value * value;
+        for (const double value : read_block(checkpoint_.at(ends_.embedding.name), b))
+            sum += value, squares += value * value;
         sums.insert(sums.end(), {sum, squares});
     }
     return sums;
@@ -109,7 +107,7 @@ double Weights::embedding_std(std::span<const double> sums) const {
 }
 
 bool Weights::tied_head_differs(std::int64_t first, std::int64_t end) const {
-    const TensorView &embedding = checkpoint_.at(embedding_name), &head = checkpoint_.at(head_name);
+    const TensorView &embedding = checkpoint_.at(ends_.embedding.name), &head = checkpoint_.at(ends_.head.name);
     if (!config_.tie_word_embeddings || head.name == embedding.name) return false;
     for (std::int64_t b = first; b < end; ++b)
         if (read_block(embedding, b) != read_block(head, b)) return true;
@@ -120,7 +118,7 @@ std::string Weights::tied_head_note() const {
     return fmt::format(
         "{}: {}: other numbers than {}, though config.json says tie_word_embeddings: it is the head, as in "
         "transformers",
-        checkpoint_.at(head_name).where(), head_name, embedding_name);
+        checkpoint_.at(ends_.head.name).where(), ends_.head.name, ends_.embedding.name);
 }
 
 std::int64_t Weights::layer_bytes(std::int64_t index, ExpertShare share) const {

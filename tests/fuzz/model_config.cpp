@@ -1,5 +1,6 @@
 // config.json, and the list of tensors that it asks for.
 #include "moesweep/model/model_config.h"
+#include "moesweep/model/model_tensors.h"
 
 #include "fuzz.h"
 

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 
+#include "moesweep/model/model_tensors.h"
 #include "support.h"
 
 using namespace moesweep;

@@ -112,7 +112,8 @@ std::vector<int> descending(const Vector& values) {
 
 void route(const Layer& layer, const Vector& x, Block& block) {
     const ModelConfig& c = layer.model.config;
-    Vector scores = times(layer(c.names.router), x);
+    const std::string prefix = c.model_type == "mixtral" ? "block_sparse_moe." : "mlp.";
+    Vector scores = times(layer(prefix + "gate.weight"), x);
     if (c.router == Router::sigmoid) {
         for (auto& s : scores) s = 1 / (1 + std::exp(-s));
     } else {
@@ -121,7 +122,7 @@ void route(const Layer& layer, const Vector& x, Block& block) {
         for (auto& s : scores) s /= total;
     }
     Vector choice = scores;
-    if (c.router == Router::sigmoid) choice = choice + layer(c.names.correction_bias);
+    if (c.router == Router::sigmoid) choice = choice + layer(prefix + "gate.e_score_correction_bias");
     if (c.topk_group < c.n_group) {
         const std::size_t size = choice.size() / static_cast<std::size_t>(c.n_group);
         Vector best_two;
@@ -150,16 +151,17 @@ void route(const Layer& layer, const Vector& x, Block& block) {
 }
 
 Block moe(const Layer& layer, const Vector& x) {
-    const auto& names = layer.model.config.names;
+    const bool mixtral = layer.model.config.model_type == "mixtral";
     Block block;
     route(layer, x, block);
     block.output.assign(x.size(), 0.0);
     for (const auto& [e, weight] : block.routed) {
-        const auto of_expert = [&, expert = e](const std::string& name) -> const Vector& {
-            return layer(fmt::format(fmt::runtime(name), expert));
+        const auto matrix = [&, expert = e](const char* name, const char* mixtrals) -> const Vector& {
+            return layer(fmt::format("{}.experts.{}.{}.weight", mixtral ? "block_sparse_moe" : "mlp", expert,
+                                     mixtral ? mixtrals : name));
         };
         block.contributions[e] =
-            scaled(swiglu(of_expert(names.gate), of_expert(names.up), of_expert(names.down), x), weight);
+            scaled(swiglu(matrix("gate_proj", "w1"), matrix("up_proj", "w3"), matrix("down_proj", "w2"), x), weight);
         block.output = block.output + block.contributions[e];
     }
     if (layer.model.config.shared_intermediate_size > 0)

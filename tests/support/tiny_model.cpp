@@ -5,6 +5,8 @@
 #include <fstream>
 #include <random>
 
+#include "moesweep/model/model_tensors.h"
+
 namespace moesweep {
 
 Json tiny_config(const std::string& family) {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "moesweep/model/model_config.h"
+#include "moesweep/model/model_tensors.h"
 #include "moesweep/model/safetensors.h"
 
 namespace moesweep {

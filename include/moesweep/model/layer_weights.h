@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "moesweep/config/config.h"
+#include "moesweep/model/expert_share.h"
 
 namespace moesweep {
 
@@ -15,13 +16,6 @@ struct Mlp {
     at::Tensor gate_up;  ///< [2F, D], gate above up
     at::Tensor down;     ///< [D, F]
 };
-
-/// The experts [first, end) of every layer that one rank holds. Ranks in order hold all of them; sizes differ by one at
-/// most.
-struct ExpertShare {
-    std::int64_t first = 0, end = 0;
-};
-ExpertShare expert_share(std::int64_t experts, std::int64_t rank, std::int64_t ranks);
 
 struct MoeWeights {
     Precision precision = Precision::fp32;

@@ -13,6 +13,7 @@
 #include "moesweep/model/checkpoint.h"
 #include "moesweep/model/layer_weights.h"
 #include "moesweep/model/model_config.h"
+#include "moesweep/model/model_tensors.h"
 
 namespace moesweep {
 
@@ -61,6 +62,7 @@ class Weights {
     ModelConfig config_;
     Precision precision_;
     c10::Device device_;
+    EndTensors ends_;
     Checkpoint checkpoint_;
 };
 

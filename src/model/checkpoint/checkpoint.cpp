@@ -8,6 +8,7 @@
 #include <set>
 
 #include "moesweep/base/json.h"
+#include "stored_form.h"
 
 namespace moesweep {
 namespace {
@@ -48,16 +49,16 @@ void check(const TensorView& view, const std::vector<std::int64_t>& shape) {
     if (view.shape != shape)
         fail(Exit::data, "{}: {}: expected shape {}, got {}", view.where(), view.name, shape_text(shape),
              shape_text(view.shape));
-    if (view.dtype != "BF16" && view.dtype != "F16" && view.dtype != "F32")
-        fail(Exit::data, "{}: {}: dtype {} is not supported, expected BF16, F16 or F32", view.where(), view.name,
-             view.dtype);
+    if (!find_form(view.dtype))
+        fail(Exit::data, "{}: {}: dtype {} is not supported, expected {}", view.where(), view.name, view.dtype,
+             form_names());
 }
 
 /// The expected tensor within the one that holds it.
 TensorView part_of(const TensorView& whole, const ExpectedTensor& tensor) {
     TensorView part = whole;
     part.shape = tensor.shape;
-    part.bytes = whole.bytes / count(whole.shape) * count(tensor.shape);
+    part.bytes = whole.bytes / (count(whole.shape) / count(tensor.shape));
     part.offset += part.bytes * static_cast<std::uint64_t>(tensor.elsewhere->part);
     if (part.bytes < whole.bytes) part.name = fmt::format("{} (in {})", tensor.name, whole.name);
     return part;

@@ -4,116 +4,131 @@
 
 #include <algorithm>
 #include <functional>
-#include <tuple>
+#include <map>
+#include <utility>
 
-#include "stored.h"
+#include "moesweep/model/model_tensors.h"
+#include "stored_form.h"
 
 namespace moesweep {
 namespace {
 
+bool is_matrix(Slot slot) {
+    switch (slot) {
+        case Slot::qkv:
+        case Slot::output:
+        case Slot::dense_gate_up:
+        case Slot::dense_down:
+        case Slot::expert_gate_up:
+        case Slot::expert_down:
+        case Slot::shared_gate_up:
+        case Slot::shared_down:
+            return true;
+        default:
+            return false;
+    }
+}
+
+at::Tensor& tensor_at(LayerWeights& layer, Slot slot, std::int64_t expert) {
+    const auto mlp_of_expert = [&]() -> Mlp& {
+        return layer.moe->experts[static_cast<std::size_t>(expert - layer.moe->first_expert)];
+    };
+    switch (slot) {
+        case Slot::input_norm:
+            return layer.input_norm;
+        case Slot::post_attention_norm:
+            return layer.post_attention_norm;
+        case Slot::qkv:
+            return layer.qkv;
+        case Slot::qkv_bias:
+            return layer.qkv_bias;
+        case Slot::output:
+            return layer.output;
+        case Slot::output_bias:
+            return layer.output_bias;
+        case Slot::q_norm:
+            return layer.q_norm;
+        case Slot::k_norm:
+            return layer.k_norm;
+        case Slot::dense_gate_up:
+            return layer.dense->gate_up;
+        case Slot::dense_down:
+            return layer.dense->down;
+        case Slot::router:
+            return layer.moe->router;
+        case Slot::correction_bias:
+            return layer.moe->correction_bias;
+        case Slot::expert_gate_up:
+            return mlp_of_expert().gate_up;
+        case Slot::expert_down:
+            return mlp_of_expert().down;
+        case Slot::shared_gate_up:
+            return layer.moe->shared->gate_up;
+        case Slot::shared_down:
+            return layer.moe->shared->down;
+    }
+    fail(Exit::internal, "slot {} is unknown", static_cast<int>(slot));
+}
+
+/// A layer's weights without their tensors.
+LayerWeights empty_layer(const Weights& weights, std::int64_t index, ExpertShare share) {
+    const ModelConfig& config = weights.config();
+    LayerWeights layer;
+    if (!config.is_moe[static_cast<std::size_t>(index)]) {
+        layer.dense.emplace();
+        return layer;
+    }
+    layer.moe.emplace();
+    layer.moe->precision = weights.precision();
+    layer.moe->first_expert = share.first;
+    layer.moe->experts.resize(static_cast<std::size_t>(share.end - share.first));
+    if (config.shared_intermediate_size > 0) layer.moe->shared.emplace();
+    return layer;
+}
+
+/// A stored tensor that is to become numbers of `dtype` must not be rounded on the way.
+void require_exact(const TensorView& view, at::ScalarType dtype) {
+    if (dtype == at::kBFloat16 && !form_of(view).to_bf16)
+        fail(Exit::data,
+             "{}: {}: {}, but the precisions split, fast and parity need a model in BF16 (model.precision = fp32 takes "
+             "any)",
+             view.where(), view.name, view.dtype);
+}
+
 /// Gives each tensor of a layer its place in memory and notes what it is made of.
-class Planner {
-  public:
-    Planner(const Weights& weights, const at::Tensor& memory)
-        : config_(weights.config()),
-          checkpoint_(weights.checkpoint()),
-          memory_(memory),
-          dtype_(weights.dtype()),
-          matrix_dtype_(weights.matrix_dtype()),
-          precision_(weights.precision()) {}
-
-    LayerPlan plan(std::int64_t index, ExpertShare share) {
-        const std::string prefix = fmt::format("model.layers.{}.", index), mlp = prefix + "mlp.";
-        LayerPlan plan;
-        plan.weights.input_norm = place({prefix + "input_layernorm.weight"});
-        plan.weights.post_attention_norm = place({prefix + "post_attention_layernorm.weight"});
-        place_attention(prefix + "self_attn.", plan.weights);
-        if (config_.is_moe[static_cast<std::size_t>(index)])
-            plan.weights.moe = place_moe(prefix, share);
-        else
-            plan.weights.dense = place_mlp(mlp + "gate_proj.weight", mlp + "up_proj.weight", mlp + "down_proj.weight");
-        plan.bytes = bytes_;
-        plan.parts = std::move(parts_);
-        return plan;
-    }
-
-  private:
-    /// Stored tensors of one width below each other: [sum of rows, D], or [sum] for vectors.
-    at::Tensor place(std::initializer_list<std::string> names, at::ScalarType dtype) {
-        const std::int64_t begin = bytes_;
-        std::vector<std::int64_t> shape;
-        for (const auto& name : names) {
-            const TensorView& view = checkpoint_.at(name);
-            if (dtype == at::kBFloat16 && view.dtype != "BF16")
-                fail(Exit::data,
-                     "{}: {}: {}, but the precisions split, fast and parity need a model in BF16 (model.precision = "
-                     "fp32 takes any)",
-                     view.where(), view.name, view.dtype);
-            parts_.push_back({&view, dtype, bytes_});
-            bytes_ += element_count(view) * static_cast<std::int64_t>(at::elementSize(dtype));
-            if (shape.empty())
-                shape = view.shape;
-            else
-                shape[0] += view.shape[0];
+LayerPlan place_tensors(const Weights& weights, std::int64_t index, ExpertShare share, const at::Tensor& memory) {
+    LayerPlan plan;
+    plan.weights = empty_layer(weights, index, share);
+    std::map<std::pair<Slot, std::int64_t>, std::vector<const TensorView*>> views;  // in the order of their places
+    const std::vector<LayerTensor> tensors = layer_tensors(weights.config(), index, share);
+    for (const auto& [slot, expert, stored] : tensors)
+        views[{slot, expert}].push_back(&weights.checkpoint().at(stored.name));
+    for (const auto& [place, stored] : views) {
+        const auto& [slot, expert] = place;
+        const at::ScalarType dtype = is_matrix(slot) ? weights.matrix_dtype() : weights.dtype();
+        const std::int64_t begin = plan.bytes;
+        std::vector<std::int64_t> shape = stored.front()->shape;
+        shape[0] = 0;
+        for (const TensorView* view : stored) {
+            require_exact(*view, dtype);
+            plan.parts.push_back({view, dtype, plan.bytes});
+            plan.bytes += element_count(*view) * static_cast<std::int64_t>(at::elementSize(dtype));
+            shape[0] += view->shape[0];
         }
-        const std::int64_t count = bytes_ - begin;
-        bytes_ = (bytes_ + 63) / 64 * 64;
-        return memory_.defined() ? memory_.narrow(0, begin, count).view(dtype).view(shape) : at::Tensor();
+        if (memory.defined())
+            tensor_at(plan.weights, slot, expert) = memory.narrow(0, begin, plan.bytes - begin).view(dtype).view(shape);
+        plan.bytes = (plan.bytes + 63) / 64 * 64;
     }
-    at::Tensor place(std::initializer_list<std::string> names) { return place(names, dtype_); }
-    at::Tensor place_matrix(std::initializer_list<std::string> names) { return place(names, matrix_dtype_); }
-
-    Mlp place_mlp(const std::string& gate, const std::string& up, const std::string& down) {
-        return {place_matrix({gate, up}), place_matrix({down})};
-    }
-
-    void place_attention(const std::string& prefix, LayerWeights& layer) {
-        const std::string q = prefix + "q_proj.", k = prefix + "k_proj.", v = prefix + "v_proj.";
-        layer.qkv = place_matrix({q + "weight", k + "weight", v + "weight"});
-        layer.output = place_matrix({prefix + "o_proj.weight"});
-        if (config_.qkv_bias) layer.qkv_bias = place({q + "bias", k + "bias", v + "bias"});
-        if (config_.output_bias) layer.output_bias = place({prefix + "o_proj.bias"});
-        if (config_.qk_norm) {
-            layer.q_norm = place({prefix + "q_norm.weight"});
-            layer.k_norm = place({prefix + "k_norm.weight"});
-        }
-    }
-
-    MoeWeights place_moe(const std::string& prefix, ExpertShare share) {
-        const auto& names = config_.names;
-        MoeWeights moe;
-        moe.precision = precision_;
-        moe.router = place({prefix + names.router});
-        if (config_.router == Router::sigmoid) moe.correction_bias = place({prefix + names.correction_bias});
-        moe.first_expert = share.first;
-        const auto of_expert = [&](const std::string& name, std::int64_t e) {
-            return prefix + fmt::format(fmt::runtime(name), e);
-        };
-        for (std::int64_t e = share.first; e < share.end; ++e)
-            moe.experts.push_back(
-                place_mlp(of_expert(names.gate, e), of_expert(names.up, e), of_expert(names.down, e)));
-        const std::string shared = prefix + "mlp.shared_experts.";
-        if (config_.shared_intermediate_size > 0)
-            moe.shared = place_mlp(shared + "gate_proj.weight", shared + "up_proj.weight", shared + "down_proj.weight");
-        return moe;
-    }
-
-    const ModelConfig& config_;
-    const Checkpoint& checkpoint_;
-    const at::Tensor& memory_;
-    const at::ScalarType dtype_, matrix_dtype_;
-    const Precision precision_;
-    std::int64_t bytes_ = 0;
-    std::vector<Part> parts_;
-};
+    return plan;
+}
 
 std::uint64_t end_of(const Part& part) {
     return part.view->offset + part.view->bytes;
 }
 
-/// Where a piece that should end at `limit` does: the element that lies across is left to the next one.
+/// Where a piece that should end at `limit` does: the block that lies across is left to the next one.
 std::uint64_t end_before(std::uint64_t limit, const Part& across) {
-    return limit - (limit - across.view->offset) % element_bytes(*across.view);
+    return limit - (limit - across.view->offset) % form_of(*across.view).block_bytes;
 }
 
 /// Pieces for parts in the order of their files and offsets.
@@ -143,7 +158,7 @@ LayerPlan plan_layer(const Weights& weights, std::int64_t index, ExpertShare sha
         fail(Exit::internal, "layer {} of {} asked for", index, config.num_hidden_layers);
     if (share.first < 0 || share.end < share.first || share.end > config.num_experts)
         fail(Exit::internal, "experts [{}, {}) of {} asked for", share.first, share.end, config.num_experts);
-    LayerPlan plan = Planner(weights, memory).plan(index, share);
+    LayerPlan plan = place_tensors(weights, index, share, memory);
     std::ranges::sort(plan.parts, [](const Part& a, const Part& b) {
         return std::less<>()(a.view->file, b.view->file) ||
                (a.view->file == b.view->file && a.view->offset < b.view->offset);

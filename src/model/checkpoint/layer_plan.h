@@ -15,7 +15,7 @@ struct Part {
     std::int64_t to;         ///< byte of the layer's memory at which it begins
 };
 
-/// Bytes [begin, end) of a file that are read in one go. No element lies in two pieces.
+/// Bytes [begin, end) of a file that are read in one go. No block of a stored form lies in two pieces.
 struct Piece {
     const InputFile* file;
     std::uint64_t begin, end;

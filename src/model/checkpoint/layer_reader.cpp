@@ -7,19 +7,20 @@
 #include <cerrno>
 #include <system_error>
 
-#include "stored.h"
+#include "convert.h"
+#include "stored_form.h"
 
 namespace moesweep {
 namespace {
 
-/// Converts those elements of the plan's parts that a piece holds.
+/// Converts those blocks of the plan's parts that a piece holds.
 void convert_piece(const LayerPlan& plan, const Piece& piece, std::span<const std::byte> bytes, std::byte* memory) {
     for (std::size_t i = piece.first_part; i < plan.parts.size(); ++i) {
         const auto& [view, dtype, to] = plan.parts[i];
         if (view->file != piece.file || view->offset >= piece.end) break;
         const std::uint64_t begin = std::max(view->offset, piece.begin);
         const std::uint64_t end = std::min(view->offset + view->bytes, piece.end);
-        const std::uint64_t first = (begin - view->offset) / element_bytes(*view);
+        const std::uint64_t first = form_of(*view).elements(begin - view->offset);
         convert(*view, bytes.subspan(begin - piece.begin, end - begin), dtype,
                 memory + to + first * at::elementSize(dtype));
     }

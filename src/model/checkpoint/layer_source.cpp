@@ -10,7 +10,7 @@
 
 #include "layer_reader.h"
 #include "moesweep/model/device_errors.h"
-#include "stored.h"
+#include "stored_form.h"
 #include "upload.h"
 
 namespace moesweep {

@@ -1,6 +1,8 @@
-// The model families. To add one: describe it in a file of its own here, and name it in model_config.cpp.
+// The model families. To add one: describe it in a file of its own here, and name it in families.cpp.
 #pragma once
+#include "config_reader.h"
 #include "moesweep/model/model_config.h"
+#include "moesweep/model/model_tensors.h"
 
 namespace moesweep {
 
@@ -10,7 +12,14 @@ inline constexpr std::int64_t most_layers = 1'000, most_experts = 10'000, most_e
 struct Family {
     ModelConfig defaults;  ///< model_type, what transformers' class gives to fields left out, and what no field says
     void (*read)(const ConfigReader& json, ModelConfig& config);  ///< the fields that not all families have
+    /// A layer's tensors, with the experts of a share.
+    std::vector<LayerTensor> (*tensors)(const ModelConfig& config, std::int64_t layer, ExpertShare share);
 };
 extern const Family qwen3_moe, mixtral, glm4_moe;
+
+/// nullptr where no family has this name.
+const Family* find_family(const std::string& model_type);
+/// "a, b, c", for messages.
+std::string family_names();
 
 }  // namespace moesweep

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "families.h"
+#include "tensor_list.h"
 
 namespace moesweep {
 namespace {
@@ -45,6 +46,20 @@ void read(const ConfigReader& json, ModelConfig& config) {
     read_router(json, config);
 }
 
+std::vector<LayerTensor> tensors(const ModelConfig& config, std::int64_t layer, ExpertShare share) {
+    TensorList list(config, layer);
+    list.add_norms_and_attention();
+    if (config.is_moe[static_cast<std::size_t>(layer)]) {
+        list.add_router("mlp.gate.weight");
+        list.add(Slot::correction_bias, "mlp.gate.e_score_correction_bias", {config.num_experts});
+        list.add_experts(share, "mlp.experts");
+        list.add_swiglu(Slot::shared_gate_up, Slot::shared_down, "mlp.shared_experts", config.shared_intermediate_size);
+    } else {
+        list.add_dense();
+    }
+    return std::move(list).tensors();
+}
+
 }  // namespace
 
 const Family glm4_moe = {{.model_type = "glm4_moe",
@@ -60,6 +75,7 @@ const Family glm4_moe = {{.model_type = "glm4_moe",
                           .num_experts = 128,
                           .num_experts_per_tok = 8,
                           .router = Router::sigmoid},
-                         read};
+                         read,
+                         tensors};
 
 }  // namespace moesweep

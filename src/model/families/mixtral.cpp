@@ -1,6 +1,7 @@
 // Mixtral (8x7B, 8x22B): softmax router whose top-k weights are always renormalised, no shared expert, every layer a
 // MoE.
 #include "families.h"
+#include "tensor_list.h"
 
 namespace moesweep {
 namespace {
@@ -9,6 +10,14 @@ void read(const ConfigReader& json, ModelConfig& config) {
     json.read_optional("sliding_window", config.sliding_window);
     json.read({"num_local_experts", "num_experts"}, config.num_experts, most_experts);
     json.read("intermediate_size", config.moe_intermediate_size);
+}
+
+std::vector<LayerTensor> tensors(const ModelConfig& config, std::int64_t layer, ExpertShare share) {
+    TensorList list(config, layer);
+    list.add_norms_and_attention();
+    list.add_router("block_sparse_moe.gate.weight");
+    list.add_experts(share, "block_sparse_moe.experts", {.gate = "w1", .up = "w3", .down = "w2"});
+    return std::move(list).tensors();
 }
 
 }  // namespace
@@ -23,11 +32,8 @@ const Family mixtral = {{.model_type = "mixtral",
                          .rope_theta = 1e6,
                          .moe_intermediate_size = 14336,
                          .num_experts = 8,
-                         .num_experts_per_tok = 2,
-                         .names = {.router = "block_sparse_moe.gate.weight",
-                                   .gate = "block_sparse_moe.experts.{}.w1.weight",
-                                   .up = "block_sparse_moe.experts.{}.w3.weight",
-                                   .down = "block_sparse_moe.experts.{}.w2.weight"}},
-                        read};
+                         .num_experts_per_tok = 2},
+                        read,
+                        tensors};
 
 }  // namespace moesweep

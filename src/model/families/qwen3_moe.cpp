@@ -1,5 +1,6 @@
 // Qwen3-MoE (Qwen3-30B-A3B, Qwen3-235B-A22B): softmax router, QK norm, no shared expert.
 #include "families.h"
+#include "tensor_list.h"
 
 namespace moesweep {
 namespace {
@@ -29,6 +30,18 @@ void read(const ConfigReader& json, ModelConfig& config) {
     }
 }
 
+std::vector<LayerTensor> tensors(const ModelConfig& config, std::int64_t layer, ExpertShare share) {
+    TensorList list(config, layer);
+    list.add_norms_and_attention();
+    if (config.is_moe[static_cast<std::size_t>(layer)]) {
+        list.add_router("mlp.gate.weight");
+        list.add_experts(share, "mlp.experts");
+    } else {
+        list.add_dense();
+    }
+    return std::move(list).tensors();
+}
+
 }  // namespace
 
 const Family qwen3_moe = {{.model_type = "qwen3_moe",
@@ -46,6 +59,7 @@ const Family qwen3_moe = {{.model_type = "qwen3_moe",
                            .num_experts_per_tok = 8,
                            .norm_topk_prob = false,
                            .weights_in_model_dtype = true},
-                          read};
+                          read,
+                          tensors};
 
 }  // namespace moesweep

@@ -19,7 +19,7 @@ Bf16 nearest(float x) {
 }
 
 template <class T>
-T held(T x, bool rounded) {
+T round_if(T x, bool rounded) {
     return rounded ? T(widened(nearest(float(x)))) : x;
 }
 
@@ -65,7 +65,7 @@ template <class T>
 void rms_norm(const T* x, const T* weight, T* out, std::int64_t rows, int d, double eps, bool rounded, Stream) {
     for (std::int64_t r = 0; r < rows; ++r, x += d, out += d) {
         const T scale = norm_scale(x, d, eps);
-        for (int i = 0; i < d; ++i) out[i] = held(held(x[i] * scale, rounded) * weight[i], rounded);
+        for (int i = 0; i < d; ++i) out[i] = round_if(round_if(x[i] * scale, rounded) * weight[i], rounded);
     }
 }
 
@@ -81,8 +81,8 @@ void norm_and_rotate(T* qkv, const Heads& heads, const Rotation<T>& rotation, bo
             const T* const s = rotation.sin + rotation.positions[row] * half;
             for (int i = 0; i < half; ++i) {
                 const T first = x[i], second = x[i + half];
-                x[i] = held(held(first * c[i], rounded) - held(second * s[i], rounded), rounded);
-                x[i + half] = held(held(second * c[i], rounded) + held(first * s[i], rounded), rounded);
+                x[i] = round_if(round_if(first * c[i], rounded) - round_if(second * s[i], rounded), rounded);
+                x[i + half] = round_if(round_if(second * c[i], rounded) + round_if(first * s[i], rounded), rounded);
             }
         }
 }
@@ -102,17 +102,17 @@ void attend(const T* qkv, const Heads& heads, std::int64_t begin, const std::int
             for (int key = 0; key <= count[row]; ++key) {
                 T score = 0;
                 for (int i = 0; i < d; ++i) score += q[i] * keys[row_of(key) * width + i];
-                weights.push_back(held(held(score, rounded) / std::sqrt(T(d)), rounded));
+                weights.push_back(round_if(round_if(score, rounded) / std::sqrt(T(d)), rounded));
             }
             const T highest = *std::ranges::max_element(weights);
             T sum = 0;
             for (T& weight : weights) sum += weight = std::exp(weight - highest);
             std::fill_n(out, d, T(0));
             for (int key = 0; key <= count[row]; ++key) {
-                const T weight = held(weights[static_cast<std::size_t>(key)] / sum, rounded);
+                const T weight = round_if(weights[static_cast<std::size_t>(key)] / sum, rounded);
                 for (int i = 0; i < d; ++i) out[i] += weight * values[row_of(key) * width + i];
             }
-            for (int i = 0; i < d; ++i) out[i] = held(out[i], rounded);
+            for (int i = 0; i < d; ++i) out[i] = round_if(out[i], rounded);
         }
 }
 
@@ -124,15 +124,16 @@ void split(const float* x, const std::int64_t* source, Bf16* terms, int count, s
 void swiglu(const float* gate_up, Bf16* terms, int count, std::int64_t rows, int f, bool rounded, Stream) {
     for (std::int64_t r = 0; r < rows; ++r, gate_up += 2 * f)
         for (int i = 0; i < f; ++i) {
-            const float gate = held(gate_up[i], rounded), up = held(gate_up[f + i], rounded);
-            split_to(held(gate / (1 + std::exp(-gate)), rounded) * up, terms + r * f + i, count, rows * f);
+            const float gate = round_if(gate_up[i], rounded), up = round_if(gate_up[f + i], rounded);
+            split_to(round_if(gate / (1 + std::exp(-gate)), rounded) * up, terms + r * f + i, count, rows * f);
         }
 }
 
 void weigh(const float* y, const std::int64_t* slots, const float* weights, float* out, std::int64_t rows, int d,
            bool rounded, Stream) {
     for (std::int64_t r = 0; r < rows; ++r, y += d)
-        for (int i = 0; i < d; ++i) out[slots[r] * d + i] = held(held(y[i], rounded) * weights[slots[r]], rounded);
+        for (int i = 0; i < d; ++i)
+            out[slots[r] * d + i] = round_if(round_if(y[i], rounded) * weights[slots[r]], rounded);
 }
 
 template <class T>
@@ -140,7 +141,7 @@ void sum_slots(const T* x, T* out, std::int64_t rows, int k, int d, bool rounded
     for (std::int64_t r = 0; r < rows; ++r, x += std::int64_t{k} * d, out += d)
         for (int i = 0; i < d; ++i) {
             out[i] = x[i];
-            for (int slot = 1; slot < k; ++slot) out[i] = held(out[i] + x[std::int64_t{slot} * d + i], rounded);
+            for (int slot = 1; slot < k; ++slot) out[i] = round_if(out[i] + x[std::int64_t{slot} * d + i], rounded);
         }
 }
 

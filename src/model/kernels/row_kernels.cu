@@ -24,7 +24,7 @@ unsigned blocks(std::int64_t items, std::int64_t each) {
 }
 
 template <class T>
-__device__ T held(T x, bool rounded) {
+__device__ T round_if(T x, bool rounded) {
     return rounded ? T(__bfloat162float(__float2bfloat16_rn(float(x)))) : x;
 }
 
@@ -67,7 +67,8 @@ __global__ void rms_norm_kernel(const T* x, const T* weight, T* out, int d, T ep
     T squares = 0;
     for (int i = threadIdx.x; i < d; i += blockDim.x) squares += x[i] * x[i];
     const T scale = reciprocal_root(block_sum(squares) / T(d) + eps);
-    for (int i = threadIdx.x; i < d; i += blockDim.x) out[i] = held(held(x[i] * scale, rounded) * weight[i], rounded);
+    for (int i = threadIdx.x; i < d; i += blockDim.x)
+        out[i] = round_if(round_if(x[i] * scale, rounded) * weight[i], rounded);
 }
 
 /// A warp for every head of queries and keys.
@@ -86,13 +87,15 @@ __global__ void norm_and_rotate_kernel(T* qkv, Heads heads, Rotation<T> rotation
         for (int i = lane; i < heads.d; i += warp) squares += x[i] * x[i];
         scale = reciprocal_root(warp_sum(squares) / T(heads.d) + T(rotation.eps));
     }
-    const auto normed = [&](int i) { return weight ? held(held(x[i] * scale, rounded) * weight[i], rounded) : x[i]; };
+    const auto normed = [&](int i) {
+        return weight ? round_if(round_if(x[i] * scale, rounded) * weight[i], rounded) : x[i];
+    };
     const std::int64_t angles = rotation.positions[row] * rotation.half;
     for (int i = lane; i < rotation.half; i += warp) {
         const T c = rotation.cos[angles + i], s = rotation.sin[angles + i];
         const T first = normed(i), second = normed(i + rotation.half);
-        x[i] = held(held(first * c, rounded) - held(second * s, rounded), rounded);
-        x[i + rotation.half] = held(held(second * c, rounded) + held(first * s, rounded), rounded);
+        x[i] = round_if(round_if(first * c, rounded) - round_if(second * s, rounded), rounded);
+        x[i + rotation.half] = round_if(round_if(second * c, rounded) + round_if(first * s, rounded), rounded);
     }
     for (int i = 2 * rotation.half + lane; i < heads.d; i += warp) x[i] = normed(i);
 }
@@ -122,7 +125,7 @@ __global__ void attend_kernel(const T* qkv, Heads heads, std::int64_t begin, con
         T score = 0;
         for (int i = 0; i < per_lane; ++i)
             if (lane + i * warp < d) score += q[i] * k[lane + i * warp];
-        score = held(held(warp_sum(score), rounded) / root, rounded);
+        score = round_if(round_if(warp_sum(score), rounded) / root, rounded);
         highest = score > highest ? score : highest;
         if (lane == 0) scores[key] = score;
     }
@@ -134,13 +137,13 @@ __global__ void attend_kernel(const T* qkv, Heads heads, std::int64_t begin, con
 
     T mixed[per_lane] = {};
     for (int key = 0; key <= seen; ++key) {
-        const T weight = held(scores[key] / sum, rounded);
+        const T weight = round_if(scores[key] / sum, rounded);
         const T* const v = values + row_of(key) * width;
         for (int i = 0; i < per_lane; ++i)
             if (lane + i * warp < d) mixed[i] += weight * v[lane + i * warp];
     }
     for (int i = 0; i < per_lane; ++i)
-        if (lane + i * warp < d) out[index * d + lane + i * warp] = held(mixed[i], rounded);
+        if (lane + i * warp < d) out[index * d + lane + i * warp] = round_if(mixed[i], rounded);
 }
 
 __device__ Bf16 bits(__nv_bfloat16 x) {
@@ -166,8 +169,8 @@ __global__ void swiglu_kernel(const float* gate_up, Bf16* terms, int count, int 
     const float* const gate = gate_up + std::int64_t(blockIdx.x) * 2 * f;
     const std::int64_t to = std::int64_t(blockIdx.x) * f, step = std::int64_t(gridDim.x) * f;
     for (int i = threadIdx.x; i < f; i += blockDim.x) {
-        const float g = held(gate[i], rounded), up = held(gate[f + i], rounded);
-        split_to(held(g / (1 + expf(-g)), rounded) * up, terms + to + i, count, step);
+        const float g = round_if(gate[i], rounded), up = round_if(gate[f + i], rounded);
+        split_to(round_if(g / (1 + expf(-g)), rounded) * up, terms + to + i, count, step);
     }
 }
 
@@ -176,7 +179,7 @@ __global__ void weigh_kernel(const float* y, const std::int64_t* slots, const fl
     const std::int64_t from = std::int64_t(blockIdx.x) * d, slot = slots[blockIdx.x];
     const float weight = weights[slot];
     for (int i = threadIdx.x; i < d; i += blockDim.x)
-        out[slot * d + i] = held(held(y[from + i], rounded) * weight, rounded);
+        out[slot * d + i] = round_if(round_if(y[from + i], rounded) * weight, rounded);
 }
 
 template <class T>
@@ -184,7 +187,7 @@ __global__ void sum_slots_kernel(const T* x, T* out, int k, int d, bool rounded)
     x += std::int64_t(blockIdx.x) * k * d;
     for (int i = threadIdx.x; i < d; i += blockDim.x) {
         T sum = x[i];
-        for (int slot = 1; slot < k; ++slot) sum = held(sum + x[std::int64_t(slot) * d + i], rounded);
+        for (int slot = 1; slot < k; ++slot) sum = round_if(sum + x[std::int64_t(slot) * d + i], rounded);
         out[std::int64_t(blockIdx.x) * d + i] = sum;
     }
 }

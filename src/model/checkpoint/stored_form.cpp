@@ -1,7 +1,9 @@
-#include "stored.h"
+#include "stored_form.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
+#include <iterator>
 
 #include "moesweep/base/error.h"
 
@@ -35,7 +37,7 @@ struct F32 {
 /// False if an element was NaN or infinite. What was found is gathered in masks as wide as an element: so the compiler
 /// makes vectors of the loop.
 template <class Stored, class Number>
-bool convert_all(std::span<const std::byte> bytes, Number* to) {
+bool decode(std::span<const std::byte> bytes, Number* to) {
     using Bits = typename Stored::Bits;
     Bits spoilt = 0;
     const std::size_t count = bytes.size() / sizeof(Bits);
@@ -48,36 +50,36 @@ bool convert_all(std::span<const std::byte> bytes, Number* to) {
     return spoilt == 0;
 }
 
-/// The same for any stored type.
-template <class Number>
-bool convert_from(const std::string& dtype, std::span<const std::byte> bytes, void* memory) {
-    const auto to = static_cast<Number*>(memory);
-    return dtype == "BF16"  ? convert_all<Bf16>(bytes, to)
-           : dtype == "F16" ? convert_all<F16>(bytes, to)
-                            : convert_all<F32>(bytes, to);
-}
+constexpr StoredForm forms[] = {
+    {"BF16", 1, 2, decode<Bf16, double>, decode<Bf16, float>, decode<Bf16Bits, std::uint16_t>},
+    {"F16", 1, 2, decode<F16, double>, decode<F16, float>, nullptr},
+    {"F32", 1, 4, decode<F32, double>, decode<F32, float>, nullptr},
+};
 
 }  // namespace
 
-std::uint64_t element_bytes(const TensorView& view) {
-    return view.dtype == "F32" ? 4 : 2;
+const StoredForm* find_form(std::string_view dtype) {
+    const auto found = std::ranges::find(forms, dtype, &StoredForm::dtype);
+    return found == std::end(forms) ? nullptr : found;
+}
+
+std::string form_names() {
+    std::string names;
+    for (const StoredForm& form : forms) {
+        if (!names.empty()) names += &form == std::end(forms) - 1 ? " or " : ", ";
+        names += form.dtype;
+    }
+    return names;
+}
+
+const StoredForm& form_of(const TensorView& view) {
+    const StoredForm* form = find_form(view.dtype);
+    if (!form) fail(Exit::internal, "{}: {}: dtype {} has no form", view.where(), view.name, view.dtype);
+    return *form;
 }
 
 std::int64_t element_count(const TensorView& view) {
-    return static_cast<std::int64_t>(view.bytes / element_bytes(view));
-}
-
-void convert(const TensorView& view, std::span<const std::byte> bytes, at::ScalarType dtype, void* to) {
-    bool finite = false;
-    if (dtype == at::kDouble)
-        finite = convert_from<double>(view.dtype, bytes, to);
-    else if (dtype == at::kFloat)
-        finite = convert_from<float>(view.dtype, bytes, to);
-    else if (dtype == at::kBFloat16 && view.dtype == "BF16")
-        finite = convert_all<Bf16Bits>(bytes, static_cast<std::uint16_t*>(to));
-    else
-        fail(Exit::internal, "{}: {}: {} cannot become {}", view.where(), view.name, view.dtype, c10::toString(dtype));
-    if (!finite) fail(Exit::data, "{}: {}: holds a NaN or an infinity", view.where(), view.name);
+    return static_cast<std::int64_t>(form_of(view).elements(view.bytes));
 }
 
 }  // namespace moesweep
