@@ -12,7 +12,7 @@
 #include <random>
 
 #include "moesweep/base/files.h"
-#include "moesweep/tracing/protocol.h"
+#include "moesweep/tracing/merge.h"
 #include "timing.h"
 
 using namespace moesweep;
@@ -65,7 +65,7 @@ void add_row(RowTable& table, std::int32_t c, std::int32_t layer, Kind kind, std
 
 /// The tables of cases [begin, end) under a draw of the noise.
 UnitTables unit_of(std::int32_t begin, std::int32_t end, std::int32_t draw) {
-    UnitTables unit{begin, end, {}, {}, {}, {}};
+    UnitTables unit{{begin, end}, {}, {}, {}};
     unit.routing.k = k;
     for (std::int32_t c = begin; c < end; ++c) {
         std::mt19937_64 random(static_cast<std::uint64_t>(draw) << 32 | static_cast<std::uint64_t>(c));
@@ -110,24 +110,24 @@ std::vector<Case> usable_cases(std::int32_t n) {
 }
 
 void write(const fs::path& folder, std::int32_t cases, std::int32_t draws) {
-    Config config;
+    TracingConfig config;
     config.cases.limit = 0;
     config.cases.discovery = cases / 2;
     config.select.recurrence = cases / 4;
     config.noise.draws = draws;
     const Store store(folder);
-    store.open(config, {std::string(64, 'a'), std::string(64, 'b'), std::string(64, 'c')});
-    store.write_scan({usable_cases(cases), {{"num_experts", std::to_string(experts)}}});
-    const auto read = store.read_scan();
+    store.open(to_ini(config), {{"made by", "merge_scale"}});
+    write_scan(store, {usable_cases(cases), {{"num_experts", std::to_string(experts)}}});
+    const auto read = read_scan(store, config);
     std::vector<Series> all = condition_series(config, store, read->cases);
     all.insert(all.begin(), main_series(config, store, read->cases));
     std::int64_t rows = 0;
     for (const Series& series : all) {
         const auto unit = static_cast<std::int32_t>(config.run.unit);
-        for (std::int32_t u = 0; u < series.units(config); ++u) {
+        for (std::int32_t u = 0; u < series.units.count; ++u) {
             const UnitTables tables = unit_of(u * unit, std::min(cases, (u + 1) * unit), series.noise.draw);
             rows += static_cast<std::int64_t>(tables.rows.size());
-            series.store.write_unit(u, tables);
+            series.units.store.write_unit(u, tables);
         }
     }
     fmt::print("{} rows of {} cases x {} draws\n", rows, cases, draws);
@@ -143,7 +143,7 @@ std::int64_t peak_memory() {
 
 void merge(const fs::path& folder) {
     const std::string file = (folder / "config.ini").string();
-    const Config config = parse_config(read_file(file), file);
+    const auto config = parse_config<TracingConfig>(read_file(file), file);
     const Store store(folder);
     const auto before = peak_memory();
     const std::clock_t begin = std::clock();
@@ -152,7 +152,7 @@ void merge(const fs::path& folder) {
         "merged in {:.1f} s, {:.1f} s of the processor, at most {:.2f} GB of memory ({:.2f} GB before), sweep.h5 "
         "{:.2f} GB\n",
         seconds, double(std::clock() - begin) / CLOCKS_PER_SEC, 1e-9 * double(peak_memory()), 1e-9 * double(before),
-        1e-9 * double(fs::file_size(store.sweep_path())));
+        1e-9 * double(fs::file_size(folder / "sweep.h5")));
 }
 
 }  // namespace

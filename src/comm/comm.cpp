@@ -98,7 +98,7 @@ Comm::Handle::~Handle() {
     // Leaving with an Error that the others may not know of; what follows would need them.
     if (comm != MPI_COMM_WORLD && std::uncaught_exceptions() > 0) return;
     devices.reset();
-    for (auto& letter : letters) MPI_Wait(&letter.request, MPI_STATUS_IGNORE);
+    for (auto& message : messages) MPI_Wait(&message.request, MPI_STATUS_IGNORE);
     if (memory != MPI_WIN_NULL) MPI_Win_free(&memory);
     MPI_Comm_free(&mail);
     if (comm == MPI_COMM_WORLD)
@@ -228,29 +228,29 @@ std::vector<std::int64_t> Comm::all_to_all(std::span<const std::int64_t> values)
 }
 
 void Comm::post(int to, std::vector<std::int64_t> words) const {
-    auto& letters = handle_->letters;
-    std::erase_if(letters, [](Handle::Outgoing& letter) {
+    auto& messages = handle_->messages;
+    std::erase_if(messages, [](Handle::Outgoing& message) {
         int sent = 0;
-        check(MPI_Test(&letter.request, &sent, MPI_STATUS_IGNORE), "MPI_Test");
+        check(MPI_Test(&message.request, &sent, MPI_STATUS_IGNORE), "MPI_Test");
         return sent != 0;
     });
-    auto& letter = letters.emplace_back(Handle::Outgoing{std::move(words), MPI_REQUEST_NULL});
-    check(MPI_Isend(letter.words.data(), to_int(static_cast<std::int64_t>(letter.words.size())), MPI_INT64_T, to, 0,
-                    handle_->mail, &letter.request),
+    auto& message = messages.emplace_back(Handle::Outgoing{std::move(words), MPI_REQUEST_NULL});
+    check(MPI_Isend(message.words.data(), to_int(static_cast<std::int64_t>(message.words.size())), MPI_INT64_T, to, 0,
+                    handle_->mail, &message.request),
           "MPI_Isend");
 }
 
-std::optional<Comm::Letter> Comm::read_letter() const {
+std::optional<Comm::Message> Comm::read_message() const {
     if (!handle_) return std::nullopt;
     int waiting = 0, count = 0;
     MPI_Status status;
     check(MPI_Iprobe(MPI_ANY_SOURCE, 0, handle_->mail, &waiting, &status), "MPI_Iprobe");
     if (!waiting) return std::nullopt;
     check(MPI_Get_count(&status, MPI_INT64_T, &count), "MPI_Get_count");
-    Letter letter{status.MPI_SOURCE, std::vector<std::int64_t>(static_cast<std::size_t>(count))};
-    check(MPI_Recv(letter.words.data(), count, MPI_INT64_T, letter.from, 0, handle_->mail, MPI_STATUS_IGNORE),
+    Message message{status.MPI_SOURCE, std::vector<std::int64_t>(static_cast<std::size_t>(count))};
+    check(MPI_Recv(message.words.data(), count, MPI_INT64_T, message.from, 0, handle_->mail, MPI_STATUS_IGNORE),
           "MPI_Recv");
-    return letter;
+    return message;
 }
 
 std::span<std::byte> Comm::share_memory(std::size_t bytes) const {

@@ -37,8 +37,8 @@ struct Comm::Handle {
         MPI_Request request;
     };
     MPI_Comm comm;
-    MPI_Comm mail = MPI_COMM_NULL;  // for letters alone
-    std::list<Outgoing> letters;    // not delivered yet
+    MPI_Comm mail = MPI_COMM_NULL;  // for messages alone
+    std::list<Outgoing> messages;   // not delivered yet
     MPI_Win memory = MPI_WIN_NULL;  // shared by the node
     bool asked_for_devices = false;
     std::unique_ptr<DeviceNetwork> devices;  // made by the first exchange of their rows; null if they share one

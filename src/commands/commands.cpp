@@ -58,8 +58,9 @@ const std::vector<Command>& commands() {
                            .summary = method->summary,
                            .settings = method->defaults(),
                            .flags = {{"dry-run", "the same as plan"},
-                                     {"verify", "hash all weights again, also files that have not changed by size and "
-                                                "time"},
+                                     {"verify",
+                                      "hash all weights again, also files that have not changed by size and "
+                                      "time"},
                                      print_config},
                            .on_every_rank = [method](const CommandLine& line, const Comm& world) {
                                return run_method(*method, line, world);

@@ -69,8 +69,11 @@ Key integer_key(const char* name, std::int64_t& field, bool is_identity, std::in
         field = *value;
         return true;
     };
-    return {name,    is_identity, fmt::format("a whole number from {} to {}", least, greatest),
-            meaning, [&field] { return std::to_string(field); },
+    return {name,
+            is_identity,
+            fmt::format("a whole number from {} to {}", least, greatest),
+            meaning,
+            [&field] { return std::to_string(field); },
             parse};
 }
 

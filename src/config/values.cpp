@@ -82,7 +82,8 @@ std::vector<int> LayerList::of_model(std::int64_t layers, const char* name) cons
     const auto all = ranges_.empty() ? std::vector{std::pair(0, static_cast<int>(layers) - 1)} : ranges_;
     std::set<int> wanted;
     for (const auto& [first, last] : all) {
-        if (last >= layers) fail(Exit::usage, "{}: expected layers 0 to {} of this model, got {}", name, layers - 1, last);
+        if (last >= layers)
+            fail(Exit::usage, "{}: expected layers 0 to {} of this model, got {}", name, layers - 1, last);
         for (int layer = first; layer <= last; layer++) wanted.insert(layer);
     }
     return {wanted.begin(), wanted.end()};

@@ -30,8 +30,8 @@ at::Tensor pad_rows(const at::Tensor& x) {
     return out;
 }
 
-/// All tiles use one block of the weight before the next one is fetched from memory: a block stays in the cache, a whole
-/// expert of Mixtral does not.
+/// All tiles use one block of the weight before the next one is fetched from memory: a block stays in the cache, a
+/// whole expert of Mixtral does not.
 at::Tensor multiply_tiles(const at::Tensor& x, const at::Tensor& weight, Precision precision) {
     const std::int64_t columns = weight.size(0), block = x.is_cpu() ? 512 : columns, height = tile_rows(x);
     const at::Tensor left = factor(x, weight.scalar_type(), precision);

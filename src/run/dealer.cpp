@@ -43,7 +43,7 @@ std::vector<std::int64_t> Dealer::ask(bool failed) {
 }
 
 void Dealer::serve(bool stop) {
-    while (auto message = world_.read_letter()) {
+    while (auto message = world_.read_message()) {
         auto& words = message->words;
         if (words[0] == request) {
             auto answer = queue_->assign(message->from, words[1], words[2] != 0, Clock::now());

@@ -46,7 +46,7 @@ c10::Device begin(const Comm& world, RunConfig& config, Watchdog& watchdog) {
 
 Identity identity_of(const MethodIdentity& method, const RunConfig& config, const ModelInputs& model,
                      const Digests& digests) {
-    Identity identity = {{"method", method.name, "trace"}};
+    Identity identity = {{"method", method.name, method.name_before}};
     for (std::size_t i = 0; i < method.settings.size(); ++i)
         if (const auto& [key, value, is_identity] = method.settings[i]; is_identity)
             identity.push_back({key, value, method.defaults[i].value});

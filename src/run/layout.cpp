@@ -8,7 +8,7 @@
 namespace moesweep {
 namespace {
 
-constexpr std::int64_t most_base_items = 128;  // more at a time are lost when a search ends among them
+constexpr std::int64_t most_base_items = 128;          // more at a time are lost when a search ends among them
 constexpr std::int64_t most_micro_batch_rows = 32768;  // more make no product faster
 constexpr std::int64_t line_bytes =
     160;  // of a row: position, run, places in tiles, its line in the results, twice while sorted

@@ -29,7 +29,8 @@ bool is_terminal() {
     return isatty(STDOUT_FILENO) == 1 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
 }
 
-/// Does not throw: a run is not lost because nobody can read how far it is. main asks at the end whether all was written.
+/// Does not throw: a run is not lost because nobody can read how far it is. main asks at the end whether all was
+/// written.
 void put(const std::string& text) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);

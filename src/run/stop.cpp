@@ -2,7 +2,6 @@
 
 #include <csignal>
 
-
 namespace moesweep {
 namespace {
 

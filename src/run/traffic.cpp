@@ -22,8 +22,8 @@ void log_traffic(Job& job) {
     }
     if (job.layers->streamed())
         job.progress.note(fmt::format("weights: {:.1f} MB read, {:.2f} s waited for them",
-                                       static_cast<double>(job.layers->bytes_read()) / 1e6,
-                                       job.layers->seconds_waited()));
+                                      static_cast<double>(job.layers->bytes_read()) / 1e6,
+                                      job.layers->seconds_waited()));
     const auto computing = job.world.gather_all(std::vector<double>{all.seconds_computing});
     double sum = 0;
     for (const double seconds : computing) sum += seconds;

@@ -124,7 +124,8 @@ struct Watchdog::State {
             if (const auto failure = Comm::failure())
                 return fmt::format("rank {}: {}, in phase '{}'; the run is ended", own->rank.load(), *failure,
                                    phase_of(*own));
-        // Those who wait are given a little longer, for whoever keeps them waiting to be named, here or on another node.
+        // Those who wait are given a little longer, for whoever keeps them waiting to be named, here or on another
+        // node.
         const double grace = seconds + std::min(5.0, seconds / 2);
         const auto stuck = std::ranges::find_if(
             entries, [&](const Entry& e) { return is_still(e, seconds) && (!e.waiting || is_frozen(e)); });

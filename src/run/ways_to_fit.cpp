@@ -37,8 +37,7 @@ Change with_ranks(const RunConfig& config, const Ranks& ranks, std::int64_t node
     auto& experts = change.config.parallel.experts;
     experts = nodes == 1 ? std::nullopt : std::optional(nodes * on_node);
     if (config.parallel.experts != experts)
-        change.words.push_back(
-            fmt::format("--parallel.experts={}", experts ? std::to_string(*experts) : "auto"));
+        change.words.push_back(fmt::format("--parallel.experts={}", experts ? std::to_string(*experts) : "auto"));
     return change;
 }
 

@@ -1,5 +1,6 @@
-// The items that are still to do, as rank 0 keeps them: which group gets how many, and when nothing is assigned any more.
-// It sends nothing and asks no clock, so that a simulation can run it with a thousand groups (bench/dealer_scale.cpp).
+// The items that are still to do, as rank 0 keeps them: which group gets how many, and when nothing is assigned any
+// more. It sends nothing and asks no clock, so that a simulation can run it with a thousand groups
+// (bench/dealer_scale.cpp).
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -16,9 +17,9 @@ class WorkQueue {
     WorkQueue(const std::vector<std::int64_t>& items, std::int64_t ranks, std::int64_t groups, std::int64_t most,
               Clock::time_point deadline);
 
-    /// What a group gets at `now`, having finished what it got before: nothing when the list is at its end, after stop() or
-    /// a failure, or when the longest assignment so far would end past the deadline. A group that got nothing does not
-    /// ask again. `failed` says that it could not do its part, which then does not count as done.
+    /// What a group gets at `now`, having finished what it got before: nothing when the list is at its end, after
+    /// stop() or a failure, or when the longest assignment so far would end past the deadline. A group that got nothing
+    /// does not ask again. `failed` says that it could not do its part, which then does not count as done.
     std::vector<std::int64_t> assign(int leader, std::int64_t group_size, bool failed, Clock::time_point now);
     /// Assigns nothing any more; what groups are at does not count as done.
     void stop() { stopped_ = true; }

@@ -24,12 +24,18 @@ Id enum_type(const ColumnInfo& info) {
 Id type_of(const ColumnInfo& info, Element element, std::size_t width) {
     if (info.enum_names) return enum_type(info);
     switch (element) {
-        case Element::int8: return {H5Tcopy(H5T_STD_I8LE), H5Tclose};
-        case Element::int32: return {H5Tcopy(H5T_STD_I32LE), H5Tclose};
-        case Element::int64: return {H5Tcopy(H5T_STD_I64LE), H5Tclose};
-        case Element::float32: return {H5Tcopy(H5T_IEEE_F32LE), H5Tclose};
-        case Element::float64: return {H5Tcopy(H5T_IEEE_F64LE), H5Tclose};
-        case Element::text: return text_type(width);
+        case Element::int8:
+            return {H5Tcopy(H5T_STD_I8LE), H5Tclose};
+        case Element::int32:
+            return {H5Tcopy(H5T_STD_I32LE), H5Tclose};
+        case Element::int64:
+            return {H5Tcopy(H5T_STD_I64LE), H5Tclose};
+        case Element::float32:
+            return {H5Tcopy(H5T_IEEE_F32LE), H5Tclose};
+        case Element::float64:
+            return {H5Tcopy(H5T_IEEE_F64LE), H5Tclose};
+        case Element::text:
+            return text_type(width);
     }
     fail(Exit::internal, "{}: a column of no type", info.name);
 }

@@ -1,9 +1,9 @@
-// A file driver for HDF5 that keeps I/O errors in our hands. The library's own drivers let a failed write surface in any
-// later call: on a full disk its close can report success, keep the file open, or crash at exit. This one takes note of
-// the first error, lets the library believe that all went well so that it closes cleanly, and the owner asks afterwards.
-// It takes no lock either: locks fail on some cluster file systems, and a file under its final name never changes.
-// Without a file it builds an image in memory (the image that HDF5 1.10's core driver hands out while the file is open
-// has a wrong superblock checksum in the latest format).
+// A file driver for HDF5 that keeps I/O errors in our hands. The library's own drivers let a failed write surface in
+// any later call: on a full disk its close can report success, keep the file open, or crash at exit. This one takes
+// note of the first error, lets the library believe that all went well so that it closes cleanly, and the owner asks
+// afterwards. It takes no lock either: locks fail on some cluster file systems, and a file under its final name never
+// changes. Without a file it builds an image in memory (the image that HDF5 1.10's core driver hands out while the file
+// is open has a wrong superblock checksum in the latest format).
 #pragma once
 #include <hdf5.h>
 
@@ -17,7 +17,8 @@
 
 namespace moesweep::hdf5 {
 
-/// What HDF5 reads or writes, an image in memory unless it has a file, and whom messages blame. Must stay where it is while a file is open on it.
+/// What HDF5 reads or writes, an image in memory unless it has a file, and whom messages blame. Must stay where it is
+/// while a file is open on it.
 struct Source {
     std::string name;       ///< the file's name in messages
     Exit blame = Exit::io;  ///< the code of an Error about the file when the system reported no error

@@ -1,7 +1,7 @@
-// HDF5's C API for this room: identifiers that close themselves, calls whose return codes are checked,
-// files, groups and attributes (columns.h has the datasets).
-// Whatever fails becomes an Error that names file and object: Error(data) for a file that is not as it must be, Error(io)
-// when the system failed, Error(internal) while building an image in memory. Not thread-safe, as the library is not.
+// HDF5's C API for this room: identifiers that close themselves, calls whose return codes are checked, files, groups
+// and attributes (columns.h has the datasets). Whatever fails becomes an Error that names file and object: Error(data)
+// for a file that is not as it must be, Error(io) when the system failed, Error(internal) while building an image in
+// memory. Not thread-safe, as the library is not.
 #pragma once
 #include <hdf5.h>
 

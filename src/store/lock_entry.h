@@ -35,8 +35,8 @@ struct HolderSigns {
 
 inline constexpr std::chrono::seconds renewal_period{5}, stale_age{30};
 
-/// Whether a folder with an entry is held. A lock that was refused has a live holder. One that was granted has none on this
-/// machine, but some file systems keep locks per host: then, and without locks, only the entry's age tells.
+/// Whether a folder with an entry is held. A lock that was refused has a live holder. One that was granted has none on
+/// this machine, but some file systems keep locks per host: then, and without locks, only the entry's age tells.
 bool is_held(const HolderSigns& signs);
 
 /// The signs of `entry` but for flock and age.

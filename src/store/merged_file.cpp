@@ -115,8 +115,8 @@ class Temporary {
 
 }  // namespace
 
-/// Tables of the units of a series, each in its group. The units are gone through once to measure the columns, then once
-/// in each walk.
+/// Tables of the units of a series, each in its group. The units are gone through once to measure the columns, then
+/// once in each walk.
 class JoinedTables {
   public:
     using UseUnit = MergedFile::UseUnit;
@@ -216,7 +216,8 @@ void MergedFile::result(const ResultTable& table) {
     std::optional<std::size_t> lines;
     for (const ColumnView& column : views(table)) {
         const auto width = static_cast<std::size_t>(std::max(column.width, 1));
-        if (column.width < 1 || column.count % width != 0 || lines.value_or(column.count / width) != column.count / width)
+        if (column.width < 1 || column.count % width != 0 ||
+            lines.value_or(column.count / width) != column.count / width)
             fail(Exit::internal, "{}/{}: {} values, expected {} x {}", path, column.info.name, column.count,
                  lines.value_or(column.count / width), column.width);
         lines = column.count / width;

@@ -1,5 +1,6 @@
-// A file that is an HDF5 image and, behind it, the SHA-256 of the image as a line of text: its seal. HDF5 reads such a file as
-// any other, and the seal tells any damage: fletcher32 alone takes a page of zeros, its checksum among them, for data.
+// A file that is an HDF5 image and, behind it, the SHA-256 of the image as a line of text: its seal. HDF5 reads such a
+// file as any other, and the seal tells any damage: fletcher32 alone takes a page of zeros, its checksum among them,
+// for data.
 #pragma once
 #include <filesystem>
 

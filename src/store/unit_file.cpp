@@ -60,8 +60,7 @@ ItemRange Store::read_unit_file(std::int64_t number, const char* item, const std
         root.refuse("series: expected \"{}\", found \"{}\"", series_, found);
     if (const std::int64_t found = read_number_attribute(root, "unit"); found != number)
         root.refuse("unit: expected {}, found {}", number, found);
-    for (const TableTarget& table : tables)
-        hdf5::read_table(root, table.name, table.columns, which == Columns::all);
+    for (const TableTarget& table : tables) hdf5::read_table(root, table.name, table.columns, which == Columns::all);
     return {static_cast<std::int32_t>(read_number_attribute(root, begin_of(item))),
             static_cast<std::int32_t>(read_number_attribute(root, end_of(item)))};
 }

@@ -9,8 +9,7 @@ namespace moesweep::text {
 void AlignedText::append(std::string_view utf8, Span span) {
     constexpr std::size_t most_bytes = std::size_t{1} << 20;
     if (bytes.size() + utf8.size() > most_bytes)
-        fail(Exit::data, "text to tokenize: the normalizer makes more than {} bytes of it",
-             most_bytes);
+        fail(Exit::data, "text to tokenize: the normalizer makes more than {} bytes of it", most_bytes);
     bytes += utf8;
     origin.insert(origin.end(), utf8.size(), span);
 }

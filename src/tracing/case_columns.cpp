@@ -21,12 +21,11 @@ void expect_consistent(const CaseColumns& c, const std::string& file) {
     if (c.token_begin[0] != 0) refuse("token_begin: begins with {}, expected 0", c.token_begin[0]);
     for (std::size_t i = 0; i < n; ++i) {
         if (c.token_begin[i + 1] < c.token_begin[i])
-            refuse("token_begin: line {}: {} is less than {} before it", i + 1, c.token_begin[i + 1],
-                         c.token_begin[i]);
+            refuse("token_begin: line {}: {} is less than {} before it", i + 1, c.token_begin[i + 1], c.token_begin[i]);
         const std::int64_t tokens = c.token_begin[i + 1] - c.token_begin[i];
         if (c.subject_begin[i] < 0 || c.subject_end[i] < c.subject_begin[i] || c.subject_end[i] > tokens)
             refuse("subject_begin, subject_end: line {}: [{}, {}) is no span of {} tokens", i, c.subject_begin[i],
-                         c.subject_end[i], tokens);
+                   c.subject_end[i], tokens);
     }
     if (c.token_begin[n] != static_cast<std::int64_t>(c.token_ids.size()))
         refuse("token_ids: {} tokens, expected {}", c.token_ids.size(), c.token_begin[n]);

@@ -4,8 +4,8 @@
 #include <iterator>
 #include <optional>
 
-#include "moesweep/text/bos.h"
 #include "moesweep/stats/python_random.h"
+#include "moesweep/text/bos.h"
 
 namespace moesweep {
 namespace {

@@ -61,8 +61,10 @@ Key subset_layers_key(std::optional<LayerList>& layers) {
 
 Keys sweep_keys(TracingConfig::Sweep& sweep) {
     return {
-        layers_key(MOESWEEP_KEY(sweep.layers), part_of_identity, "decoder layers to patch, from 0: all, or layers such as 0-3,7"),
-        choice_key(MOESWEEP_KEY(sweep.blocks), part_of_identity, {"no", "yes"}, "patch each layer's whole MoE output: yes or no"),
+        layers_key(MOESWEEP_KEY(sweep.layers), part_of_identity,
+                   "decoder layers to patch, from 0: all, or layers such as 0-3,7"),
+        choice_key(MOESWEEP_KEY(sweep.blocks), part_of_identity, {"no", "yes"},
+                   "patch each layer's whole MoE output: yes or no"),
         choice_key(MOESWEEP_KEY(sweep.experts), part_of_identity, {"none", "clean", "union"},
                    "experts patched one by one: none, clean (routed in the clean run), union (in either run)"),
         coalitions_key(sweep),
@@ -93,7 +95,8 @@ Keys scale_up_keys(TracingConfig::ScaleUp& scale_up) {
                     "cases of the relaxed study (Tables 14 and 15), 0 = no such study"),
         number_key(MOESWEEP_KEY(scale_up.clean_margin), part_of_identity, Least::none,
                    "its least delta of the clean run, in logits"),
-        number_key(MOESWEEP_KEY(scale_up.noise_drop), part_of_identity, Least::none, "its least fall of delta, in logits"),
+        number_key(MOESWEEP_KEY(scale_up.noise_drop), part_of_identity, Least::none,
+                   "its least fall of delta, in logits"),
         integer_key(MOESWEEP_KEY(scale_up.discovery), free_to_change, 1,
                     "its cases in the discovery half; the others validate"),
         integer_key(MOESWEEP_KEY(scale_up.recurrence), free_to_change, 1,

@@ -97,7 +97,9 @@ Study merge_run(const TracingConfig& config, const Store& store, const Attribute
         });
     const StudyResults results = run_study(config, data);
 
-    const auto below = [](const std::string& group) { return [group](const std::string& table) { return group + table; }; };
+    const auto below = [](const std::string& group) {
+        return [group](const std::string& table) { return group + table; };
+    };
     const auto rows_alone = [](const std::string& table) { return table == "rows" ? "controls" : ""; };
     Attributes meta = scan->meta;
     meta.emplace_back("precision", precision_of(config));

@@ -95,8 +95,7 @@ bool complete(const TracingConfig& config, std::vector<Case>& scanned, std::size
 }  // namespace
 
 std::vector<Case> scan(const TracingConfig& config, Job& job, CaseSource& source) {
-    const std::int64_t limit =
-        config.cases.limit == 0 ? static_cast<std::int64_t>(source.size()) : config.cases.limit;
+    const std::int64_t limit = config.cases.limit == 0 ? static_cast<std::int64_t>(source.size()) : config.cases.limit;
     const auto ranks = static_cast<std::size_t>(job.world.size()),
                most = ranks * static_cast<std::size_t>(job.layout.items_per_base_pass);
     std::vector<Case> scanned;

@@ -117,8 +117,8 @@ bool compute_series(const TracingConfig& config, Job& job, const std::vector<Cas
         return [&config, &series, units = assignment.units, pass = std::move(result->tables)] {
             for (const auto unit : units) {
                 const auto [begin, end] = members_of(series, unit, config.run.unit);
-                series.units.store.write_unit(
-                    unit, part_of(pass, {series.members[begin], series.members[end - 1] + 1}));
+                series.units.store.write_unit(unit,
+                                              part_of(pass, {series.members[begin], series.members[end - 1] + 1}));
             }
         };
     });

@@ -17,7 +17,8 @@ std::vector<Setting> defaults() {
 
 /// What a tracing run is known by.
 MethodIdentity identity_of(const TracingConfig& config) {
-    return {tracing_method.name, settings(config), defaults(), to_ini(config), "facts_sha256", config.cases.path};
+    return {tracing_method.name, "trace",        settings(config), defaults(),
+            to_ini(config),      "facts_sha256", config.cases.path};
 }
 
 CaseSource open_cases(const TracingConfig& config, const Job& job) {
@@ -53,8 +54,7 @@ SecondPass choose_second_pass(const TracingConfig& config, const Job& job, const
     pass.series = control_series(config, job.store, scan.cases, pass.selection);
     for (std::size_t i = 2; pass.series && i < message.size(); i += 2) {
         auto& pair = pass.series->pairs.emplace_back();
-        if (message[i] >= 0)
-            pair = {static_cast<std::int32_t>(message[i]), static_cast<std::int32_t>(message[i + 1])};
+        if (message[i] >= 0) pair = {static_cast<std::int32_t>(message[i]), static_cast<std::int32_t>(message[i + 1])};
     }
     return pass;
 }
@@ -174,7 +174,7 @@ Exit merge(const CommandLine& line) {
 
 }  // namespace
 
-const Method tracing_method = {"trace", "scan the facts, sweep every (layer, expert), write RUN/sweep.h5",
-                               defaults, trace, plan, merge};
+const Method tracing_method = {
+    "trace", "scan the facts, sweep every (layer, expert), write RUN/sweep.h5", defaults, trace, plan, merge};
 
 }  // namespace moesweep

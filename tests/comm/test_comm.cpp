@@ -78,21 +78,21 @@ TEST_CASE("all_to_all gives each rank its part", "[comm]") {
     CHECK(world().all_to_all(values) == expected);
 }
 
-TEST_CASE("letters arrive in the order in which one rank posted them", "[comm]") {
+TEST_CASE("messages arrive in the order in which one rank posted them", "[comm]") {
     constexpr int each = 50;
     for (int i = 0; i < each; ++i)
         for (int r = 0; r < world().size(); ++r)
             if (r != world().rank()) world().post(r, {world().rank(), i});
     std::vector<int> next(static_cast<std::size_t>(world().size()));
     for (int missing = each * (world().size() - 1); missing > 0;) {
-        const auto letter = world().read_letter();
-        if (!letter) continue;
+        const auto message = world().read_message();
+        if (!message) continue;
         --missing;
-        auto& expected = next[static_cast<std::size_t>(letter->from)];
-        CHECK(letter->words == std::vector<std::int64_t>{letter->from, expected++});
+        auto& expected = next[static_cast<std::size_t>(message->from)];
+        CHECK(message->words == std::vector<std::int64_t>{message->from, expected++});
     }
     world().barrier();
-    CHECK_FALSE(world().read_letter());
+    CHECK_FALSE(world().read_message());
 }
 
 TEST_CASE("values and texts reach all", "[comm]") {
@@ -150,5 +150,5 @@ TEST_CASE("one rank without MPI copies", "[comm]") {
     CHECK(at::equal(alone.exchange(rows, three, three).wait(), rows));
     CHECK(alone.all_to_all(three) == three);
     CHECK(alone.split(1, 0).size() == 1);
-    CHECK_FALSE(alone.read_letter());
+    CHECK_FALSE(alone.read_message());
 }

@@ -153,7 +153,8 @@ TEST_CASE("every kind of value is read, printed and read back") {
 
 TEST_CASE("a leading ~ is the home folder, in every key that is a path and wherever it is set") {
     const Variable home("HOME", "/home/ada");
-    const TracingConfig file = parse_config<TracingConfig>("[model]\npath = ~/m\n[cases]\npath = ~/a~b/f.json\n[run]\nout = ~", "x.ini");
+    const TracingConfig file =
+        parse_config<TracingConfig>("[model]\npath = ~/m\n[cases]\npath = ~/a~b/f.json\n[run]\nout = ~", "x.ini");
     CHECK(file.model.path == "/home/ada/m");
     CHECK(file.cases.path == "/home/ada/a~b/f.json");
     CHECK(file.run.out == "/home/ada");
@@ -219,7 +220,8 @@ TEST_CASE("the command line outranks the environment, which outranks the file") 
     CHECK(load_config<TracingConfig>(file, {}).noise.scale == 2);
     CHECK(load_config<TracingConfig>(file, {}).cases.clean_margin == 0.25);
     CHECK(load_config<TracingConfig>(file, {"noise.scale=3"}).noise.scale == 3);
-    CHECK(parse_config<TracingConfig>("[noise]\nscale = 1", "x").noise.scale == 1);  // a stored configuration knows no environment
+    CHECK(parse_config<TracingConfig>("[noise]\nscale = 1", "x").noise.scale ==
+          1);  // a stored configuration knows no environment
 }
 
 TEST_CASE("only what the scan or the unit files depend on is a run's identity") {

@@ -1,9 +1,9 @@
 // A run folder with a fixed identity, a unit 0 and a cases.h5, which a target replaces.
 #pragma once
-#include "random_run.h"
 #include "fuzz.h"
 #include "moesweep/base/files.h"
 #include "moesweep/store/store.h"
+#include "random_run.h"
 
 namespace moesweep::fuzz {
 

@@ -3,12 +3,12 @@
 #include <thread>
 
 #include "catch_beside_torch.h"
-#include "mpi_world.h"
-#include "transfers.h"
 #include "device_stream.h"
 #include "host_stream.h"
+#include "mpi_world.h"
 #include "nccl_network.h"
 #include "stand_in.h"
+#include "transfers.h"
 
 using namespace moesweep;
 

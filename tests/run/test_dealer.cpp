@@ -5,9 +5,9 @@
 #include <set>
 #include <thread>
 
-#include "run/dealer.h"
 #include "catch_beside_torch.h"
 #include "mpi_world.h"
+#include "run/dealer.h"
 
 using namespace moesweep;
 

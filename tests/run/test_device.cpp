@@ -2,10 +2,10 @@
 #include <c10/util/Exception.h>
 
 #include "catch_beside_torch.h"
-#include "moesweep/config/config.h"
-#include "moesweep/run/device.h"
-#include "moesweep/model/device_errors.h"
 #include "moesweep/comm/gpu.h"
+#include "moesweep/config/config.h"
+#include "moesweep/model/device_errors.h"
+#include "moesweep/run/device.h"
 #include "mpi_world.h"
 
 using namespace moesweep;

@@ -24,7 +24,8 @@ std::string words_for(const TracingConfig& config, const Identity& identity) {
     write_scan(there, {random_cases(2, 1), {}});
     fs::copy(there.unit_path(0), here.unit_path(0));
     fs::copy(scratch / "there" / "cases.h5", scratch / "here" / "cases.h5");
-    const Failure unit = failure_of([&] { read_units(here, 1); }), scan = failure_of([&] { read_scan(here, some_config()); });
+    const Failure unit = failure_of([&] { read_units(here, 1); }),
+                  scan = failure_of([&] { read_scan(here, some_config()); });
     const auto of_file = [&](const Failure& failure, const fs::path& file) {
         CHECK(failure.code == Exit::data);
         const std::string front = file.string() + ": /: identity: belongs to another run than " +

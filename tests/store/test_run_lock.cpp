@@ -12,9 +12,9 @@
 
 #include <catch2/catch.hpp>
 
-#include "store/lock_entry.h"
 #include "moesweep/base/files.h"
 #include "moesweep/store/run_lock.h"
+#include "store/lock_entry.h"
 #include "support.h"
 
 using namespace moesweep;

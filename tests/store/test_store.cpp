@@ -45,7 +45,8 @@ TEST_CASE("files of another run, or under another unit's name, are refused") {
     fs::copy(there.unit_path(0), here.unit_path(0));
     fs::copy(scratch / "there" / "cases.h5", scratch / "here" / "cases.h5");
     fs::copy(there.unit_path(0), there.unit_path(1));
-    for (const Failure& failure : {failure_of([&] { here.read_unit<UnitTables>(0); }), failure_of([&] { read_scan(here, some_config()); })}) {
+    for (const Failure& failure :
+         {failure_of([&] { here.read_unit<UnitTables>(0); }), failure_of([&] { read_scan(here, some_config()); })}) {
         CHECK(failure.code == Exit::data);
         CHECK_THAT(failure.message, Contains("identity: belongs to another run"));
     }

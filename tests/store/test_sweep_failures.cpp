@@ -112,7 +112,8 @@ TEST_CASE("a full disk and a read-only folder leave no file behind") {
     disk.set_read_only(true);
     expect_io(failure_of([&] { run.merge(); }), "sweep.h5", "Read-only file system");
     expect_io(failure_of([&] { run.store.write_unit(1, unit); }), "000001.h5", "Read-only file system");
-    expect_io(failure_of([&] { run.store.open(to_ini(some_config(37)), some_identity(some_config(37))); }), "run", "Read-only file system");
+    expect_io(failure_of([&] { run.store.open(to_ini(some_config(37)), some_identity(some_config(37))); }), "run",
+              "Read-only file system");
     disk.set_read_only(false);
 
     // some blocks are free, but not enough

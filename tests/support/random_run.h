@@ -27,7 +27,8 @@ inline Identity some_identity(const TracingConfig& config = some_config()) {
     const auto now = settings(config), defaults = settings(TracingConfig{});
     for (std::size_t i = 0; i < now.size(); ++i)
         if (now[i].identity) identity.push_back({now[i].key, now[i].value, defaults[i].value});
-    for (const auto& [key, digit] : {std::pair{"weights_sha256", 'a'}, {"tokenizer_sha256", 'b'}, {"facts_sha256", 'c'}})
+    for (const auto& [key, digit] :
+         {std::pair{"weights_sha256", 'a'}, {"tokenizer_sha256", 'b'}, {"facts_sha256", 'c'}})
         identity.push_back({key, std::string(64, digit)});
     return identity;
 }

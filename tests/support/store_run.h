@@ -69,8 +69,8 @@ struct Condition {
     UnitTables tables;
 };
 
-/// A run of n_cases cases with its units written: the sweep, another draw, two other scales (one of them without a case),
-/// controls.
+/// A run of n_cases cases with its units written: the sweep, another draw, two other scales (one of them without a
+/// case), controls.
 struct Run {
     Store store;
     std::int64_t units, unit;

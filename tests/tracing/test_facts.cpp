@@ -4,9 +4,9 @@
 
 #include <catch2/catch.hpp>
 
-#include "moesweep/tracing/cases.h"
 #include "moesweep/base/files.h"
 #include "moesweep/base/json.h"
+#include "moesweep/tracing/cases.h"
 #include "support.h"
 
 using namespace moesweep;

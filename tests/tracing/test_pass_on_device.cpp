@@ -1,8 +1,8 @@
 // The pass on a device: no tensor is left behind on the CPU, and layers are there when they are needed and not before
 // they may be replaced. The stand-in (device/stand_in_device.h) shows that everywhere; where there is a GPU, its
 // numbers are tested too.
-#include "model/products.h"
 #include "device/stand_in_device.h"
+#include "model/products.h"
 #include "moesweep/comm/gpu.h"
 #include "pass_fixture.h"
 

@@ -8,9 +8,9 @@ from .store import Folder, RunError, attributes
 
 
 class Run:
-    """A run of any method. Every group of the file is an attribute, read when it is first asked for: a frame (`run.answers`), or
-    frames by name where it holds groups (`run.results["main_results"]`); `run.vectors`, where there are any, are arrays by name.
-    store.py says what a frame is."""
+    """A run of any method. Every group of the file is an attribute, read when it is first asked for: a frame (`run.answers`),
+    or frames by name where it holds groups (`run.results["main_results"]`); `run.vectors`, where there are any, are arrays by
+    name. store.py says what a frame is."""
 
     path: pathlib.Path  # the run's folder
     file: pathlib.Path  # its HDF5 file

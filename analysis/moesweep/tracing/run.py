@@ -82,8 +82,8 @@ class TracingRun(Run):
         return int(self.summary["selected_expert"])
 
     def to_xarray(self):
-        """The swept cases as a Dataset over (case, layer, expert): rescue, patch_norm, clean_active, noised_active, weight (of the
-        clean run), noised_weight; block_rescue (case, layer); delta_clean, delta_noised (case). Where neither run routes to an
-        expert, its patch and rescue are exactly 0, as is its weight in a run that does not; a routed pair or a block that was not
-        patched (sweep.experts, sweep.layers, sweep.blocks) is NaN. Needs xarray."""
+        """The swept cases as a Dataset over (case, layer, expert): rescue, patch_norm, clean_active, noised_active, weight (of
+        the clean run), noised_weight; block_rescue (case, layer); delta_clean, delta_noised (case). Where neither run routes to
+        an expert, its patch and rescue are exactly 0, as is its weight in a run that does not; a routed pair or a block that
+        was not patched (sweep.experts, sweep.layers, sweep.blocks) is NaN. Needs xarray."""
         return arrays.dataset(self)

@@ -1,7 +1,7 @@
 // Ranks that work together: all of a run, those of a node, or an expert group. Nobody else includes mpi.h or nccl.h.
 // Tensors travel in rows: by MPI if they are on the CPU, by NCCL if each rank has a GPU of its own, and through the
 // host and MPI if ranks share a GPU. An exchange is started, other work is done, and wait() returns what arrived. (MPI
-// makes progress only inside its calls; looking for letters is enough.) Without mpirun there is one rank, and every
+// makes progress only inside its calls; looking for messages is enough.) Without mpirun there is one rank, and every
 // call is a copy.
 #pragma once
 #include <ATen/core/Tensor.h>
@@ -87,12 +87,12 @@ class Comm {
                          std::span<const std::int64_t> receive_counts) const;
 
     /// A few numbers from any rank to any other, independent of the calls above: sent at once, read when polled.
-    struct Letter {
+    struct Message {
         int from = 0;
         std::vector<std::int64_t> words;
     };
     void post(int to, std::vector<std::int64_t> words) const;
-    std::optional<Letter> read_letter() const;
+    std::optional<Message> read_message() const;
 
     /// Zeroed memory shared by the ranks of a node(): `bytes` for each, in rank order. Every rank calls it, once.
     std::span<std::byte> share_memory(std::size_t bytes) const;

@@ -1,5 +1,6 @@
 // The configuration that every method has: the model, the ranks, the run and its statistics, in sections. A method's
-// own configuration begins with these and adds its sections (tracing/keys.h); functions take the section that they need.
+// own configuration begins with these and adds its sections (tracing/keys.h); functions take the section that they
+// need.
 #pragma once
 #include <cstdint>
 #include <optional>

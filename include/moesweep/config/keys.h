@@ -41,7 +41,7 @@ Keys joined(std::vector<Keys> sections);
 // drift apart.
 #define MOESWEEP_KEY(field) #field, field
 
-inline constexpr bool part_of_identity = true, free_to_change = false;  // Key::identity
+inline constexpr bool part_of_identity = true, free_to_change = false;                     // Key::identity
 inline constexpr std::int64_t most_of_a_count = std::numeric_limits<std::int32_t>::max();  // columns have 32 bits
 
 /// A file or folder, or nothing; a leading ~ is the home folder.
@@ -77,7 +77,8 @@ struct Setting {
 
 std::vector<Setting> settings(const Keys& keys);
 
-/// The effective configuration, each key under its meaning, as an INI file that parse_ini reads back to the same values.
+/// The effective configuration, each key under its meaning, as an INI file that parse_ini reads back to the same
+/// values.
 std::string to_ini(const Keys& keys);
 
 /// Reads an INI text alone, such as the config.ini of a run folder; `name` stands for it in messages. Errors as load().

@@ -1,6 +1,6 @@
 // The way of one micro-batch through the experts of its group: every row goes once to each rank that holds some of its
-// experts, and one answer per slot comes back, to be weighted and summed at home in slot order. So it is the same arithmetic
-// wherever an expert lives. A group of one rank sends nothing.
+// experts, and one answer per slot comes back, to be weighted and summed at home in slot order. So it is the same
+// arithmetic wherever an expert lives. A group of one rank sends nothing.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -17,14 +17,15 @@ namespace moesweep {
 
 class ExpertDispatch {
   public:
-    /// Sends rows x [N, D] on their way by their routing. `stop` is this rank's wish, told to all. Every rank of the group
-    /// takes the same steps of the same micro-batches, with or without rows.
+    /// Sends rows x [N, D] on their way by their routing. `stop` is this rank's wish, told to all. Every rank of the
+    /// group takes the same steps of the same micro-batches, with or without rows.
     ExpertDispatch(const Comm& group, const ModelConfig& config, const Routing& routing, const at::Tensor& x, bool stop,
                    LayerTraffic& traffic);
 
     bool stopped() const { return stopped_; }  ///< some rank of the group wishes to stop
 
-    /// Runs this rank's experts over what has arrived and sends the answers back. `between` is called after each expert.
+    /// Runs this rank's experts over what has arrived and sends the answers back. `between` is called after each
+    /// expert.
     void compute(const MoeWeights& moe, const std::function<void()>& between);
 
     /// The contributions c_e = w_e E_e(x) of the rows that were sent: [N, K, D] (paper, eq. 5).

@@ -1,10 +1,11 @@
-// A pass: micro-batches go through the layers together, once, so that a layer's weights are needed once a pass. What the
-// micro-batches are, the method says: any type Batch with
+// A pass: micro-batches go through the layers together, once, so that a layer's weights are needed once a pass. What
+// the micro-batches are, the method says: any type Batch with
 //
 //     void attend(const LayerWeights& layer, bool last);
 //     void apply_dense(const LayerWeights& layer);
 //     MoeInput enter_moe(const LayerWeights& layer);
-//     void leave_moe(std::int64_t l, const LayerWeights& layer, const MoeInput& input, const at::Tensor& contributions);
+//     void leave_moe(std::int64_t l, const LayerWeights& layer, const MoeInput& input,
+//                    const at::Tensor& contributions);
 //     std::int64_t rows() const;
 #pragma once
 #include <cstdint>
@@ -65,8 +66,8 @@ bool pass_moe_layer(std::int64_t l, const LayerWeights& layer, bool last, const 
     return true;
 }
 
-/// Takes all micro-batches through all layers. Every rank of the group calls it with as many of them. False if the group
-/// agreed to stop: then they are left somewhere on the way.
+/// Takes all micro-batches through all layers. Every rank of the group calls it with as many of them. False if the
+/// group agreed to stop: then they are left somewhere on the way.
 template <class Batch>
 bool pass_layers(const Engine& engine, std::deque<Batch>& batches, const PassControl& control, Traffic& traffic) {
     const std::int64_t layers = engine.weights.config().num_hidden_layers;

@@ -14,7 +14,7 @@ namespace moesweep {
 
 enum class Router {
     softmax,  ///< top-k of softmax(logits)
-    sigmoid,  ///< top-k of sigmoid(logits) + correction bias, within the best groups; the bias selects and does not weigh
+    sigmoid,  ///< top-k of sigmoid(logits) + correction bias, within the best groups; the bias does not weigh
 };
 
 struct ModelConfig {

@@ -28,13 +28,13 @@ struct Assignment {
 };
 /// Writes what was computed.
 using Commit = std::function<void()>;
-/// Computes an assignment: how to commit it, or nothing if it was left in the middle because the run stops. Every rank of
-/// a group is in it at the same time.
+/// Computes an assignment: how to commit it, or nothing if it was left in the middle because the run stops. Every rank
+/// of a group is in it at the same time.
 using Work = std::function<Commit(const Assignment&)>;
 
-/// Computes and commits every unit of a set that is not there yet. False if a rank was asked to stop first, or the deadline
-/// came: what is in hand is left between two micro-batches. If a rank cannot commit, nothing more is handed out, the others
-/// commit what they have in hand, and all throw its error. Every rank calls it.
+/// Computes and commits every unit of a set that is not there yet. False if a rank was asked to stop first, or the
+/// deadline came: what is in hand is left between two micro-batches. If a rank cannot commit, nothing more is handed
+/// out, the others commit what they have in hand, and all throw its error. Every rank calls it.
 bool compute_units(Job& job, const UnitSet& set, const Work& work);
 
 }  // namespace moesweep

@@ -1,5 +1,5 @@
 // How a run is laid out over the ranks and their memory, before anything is computed: how many ranks share a model,
-// whether it stays in memory, and how many items (cases, questions) a pass and a micro-batch take. It changes no number.
+// whether it stays in memory, and how many items a pass and a micro-batch take. It changes no number.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -35,9 +35,9 @@ struct Layout {
 
 /// The size of what a pass computes.
 struct Workload {
-    std::int64_t tokens = 0;     ///< of the longest sequence
-    std::int64_t base_rows = 0;  ///< of hidden states, of an item: all positions of its sequences
-    std::int64_t more_rows = 0;  ///< that an item gets on the way, at most
+    std::int64_t tokens = 0;      ///< of the longest sequence
+    std::int64_t base_rows = 0;   ///< of hidden states, of an item: all positions of its sequences
+    std::int64_t more_rows = 0;   ///< that an item gets on the way, at most
     std::int64_t kept_bytes = 0;  ///< of an item's results, beside its rows
     std::int64_t items = 0;       ///< at most
 

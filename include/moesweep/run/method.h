@@ -15,8 +15,8 @@
 namespace moesweep {
 
 struct Method {
-    const char* name;     ///< of its command, and in the identity of its runs
-    const char* summary;  ///< of what it does, for the help text
+    const char* name;                    ///< of its command, and in the identity of its runs
+    const char* summary;                 ///< of what it does, for the help text
     std::vector<Setting> (*defaults)();  ///< of every key
     /// METHOD CONFIG: computes what is missing, and merges. Every rank calls it.
     Exit (*run)(const CommandLine& line, const Comm& world);
@@ -37,8 +37,8 @@ std::optional<C> read_configuration(const CommandLine& line, const Comm& world) 
     return std::nullopt;
 }
 
-/// The configuration of a finished run in `folder`, with what may change changed. Error(other_run) for another key. Nothing
-/// where it was to be printed, and is.
+/// The configuration of a finished run in `folder`, with what may change changed. Error(other_run) for another key.
+/// Nothing where it was to be printed, and is.
 template <class C>
 std::optional<C> read_configuration_of(const std::string& folder, const CommandLine& line) {
     const std::string file = folder + "/config.ini";

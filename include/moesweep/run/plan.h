@@ -11,8 +11,9 @@ void print_plan_line(const char* what, const std::string& value);
 /// 61.1 GB
 std::string bytes_text(std::int64_t bytes);
 
-/// Prints what every run has: notes and BOS at first, then, with the layout for the work, ranks, device, weights and memory.
-/// `items` says what a unit holds ("cases"). Root prints. Every rank calls it. SharedError where run.memory does not hold it.
+/// Prints what every run has: notes and BOS at first, then, with the layout for the work, ranks, device, weights and
+/// memory. `items` is the word for what a unit holds. Root prints. Every rank calls it. SharedError where run.memory
+/// does not hold it.
 void print_model(const Job& job);
 void print_layout(const Job& job, const Workload& work, const char* items);
 

@@ -9,8 +9,8 @@ namespace moesweep {
 
 struct IdentityLine {
     std::string key, value;
-    /// What the run of an older program had that says nothing of the key: its default. None: not known, and such a run is
-    /// not asked.
+    /// What the run of an older program had that says nothing of the key: its default. None: not known, and such a run
+    /// is not asked.
     std::optional<std::string> before = {};
 };
 using Identity = std::vector<IdentityLine>;

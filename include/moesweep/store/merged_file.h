@@ -1,6 +1,6 @@
-// The file that people read: attributes, tables that are in memory, and tables joined from the units of a series, which are
-// read one at a time, so that a file of any size takes little memory. Parts are added in the order in which they shall
-// stand, then written. The bytes of each depend on nothing but its contents.
+// The file that people read: attributes, tables that are in memory, and tables joined from the units of a series, which
+// are read one at a time, so that a file of any size takes little memory. Parts are added in the order in which they
+// shall stand, then written. The bytes of each depend on nothing but its contents.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -47,8 +47,9 @@ class MergedFile {
         add_units(table_views(Unit{}), items, group_of, walk);
     }
 
-    /// Writes the file under a temporary name, reopens it, reads it back whole and compares before it is renamed to `path`.
-    /// Error(io); Error(data) for units that do not fit together; Error(internal) for a result table of unequal columns.
+    /// Writes the file under a temporary name, reopens it, reads it back whole and compares before it is renamed to
+    /// `path`. Error(io); Error(data) for units that do not fit together; Error(internal) for a result table of unequal
+    /// columns.
     void write(const std::filesystem::path& path) const;
 
   private:

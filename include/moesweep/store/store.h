@@ -1,4 +1,5 @@
-// The run's folder (docs/store.md). A file is there and complete, or it is not there. Every HDF5 return code is checked.
+// The run's folder (docs/store.md). A file is there and complete, or it is not there. Every HDF5 return code is
+// checked.
 //
 //     config.ini      the effective configuration, every key; rewritten when a key changes that may change
 //     identity.ini    what the run is (identity.h); its text stands as attribute "identity" in the items and every unit
@@ -7,8 +8,8 @@
 //     units/<name>/   the same of another series
 //     lock            who holds the folder (run_lock.h)
 //
-// The items and the units end in the SHA-256 of what is before it, which HDF5 does not mind: a damaged one is never read.
-// The file that people read is merged_file.h's.
+// The items and the units end in the SHA-256 of what is before it, which HDF5 does not mind: a damaged one is never
+// read. The file that people read is merged_file.h's.
 //
 // One thread of a process may use a store at a time, because HDF5 is not thread-safe; processes may share one.
 #pragma once
@@ -41,9 +42,10 @@ class Store {
     Store series(const std::string& name) const;
     const std::string& series_name() const { return series_; }  ///< "" of the primary one
 
-    /// Opens the folder for a run, creating it with its config.ini when it is new, and removes what killed attempts left
-    /// half-written, in every series. One process calls it, before any other uses the store. Error(other_run) names the
-    /// first identity key that differs, with the old and the new value. Error(io) when the folder cannot be written.
+    /// Opens the folder for a run, creating it with its config.ini when it is new, and removes what killed attempts
+    /// left half-written, in every series. One process calls it, before any other uses the store. Error(other_run)
+    /// names the first identity key that differs, with the old and the new value. Error(io) when the folder cannot be
+    /// written.
     void open(const std::string& config_ini, const Identity& identity) const;
 
     /// What identity.ini says of a key; nothing where it, or the file, does not.
@@ -74,7 +76,8 @@ class Store {
         expect_sound(unit, unit_path(number).string(), Exit::data);
         return unit;
     }
-    /// Calls use(unit) for the units 0 .. count-1, one at a time. Error(data) also if the items of one lie in that before.
+    /// Calls use(unit) for the units 0 .. count-1, one at a time. Error(data) also if the items of one lie in that
+    /// before.
     template <class Unit, class Use>
     void for_each_unit(std::int64_t count, Columns which, Use&& use) const {
         std::int32_t end = 0;

@@ -3,8 +3,9 @@
 //     template <class T, class Visit> requires std::is_same_v<std::remove_const_t<T>, MyTable>
 //     void columns(T& table, Visit&& visit) { visit(ColumnInfo{...}, table.values, 1); ... }
 //
-// and writing, reading, joining, sorting and comparing all walk that list. A column of n x width elements is an (n, width)
-// dataset where its info says matrix, or one of n elements; where tables differ in width, it is a member of the table.
+// and writing, reading, joining, sorting and comparing all walk that list. A column of n x width elements is an (n,
+// width) dataset where its info says matrix, or one of n elements; where tables differ in width, it is a member of the
+// table.
 #pragma once
 #include <cstdint>
 #include <functional>

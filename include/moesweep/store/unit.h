@@ -1,7 +1,8 @@
-// A unit: what is computed and committed together. It is a struct of tables over a range of items (cases, questions),
+// A unit: what is computed and committed together. It is a struct of tables over a range of items, which are what the
+// method divides its work by,
 //
 //     struct MyUnit {
-//         static constexpr const char* item = "question";   // in messages, and the name of the tables' first column
+//         static constexpr const char* item = "thing";   // in messages, and the name of the tables' first column
 //         ItemRange items;
 //         ...tables
 //     };
@@ -94,7 +95,8 @@ Unit part_of(const Unit& unit, ItemRange items) {
         std::vector<std::size_t> lines(whole.size());
         std::iota(lines.begin(), lines.end(), std::size_t{0});
         const auto place = [&](std::int32_t item) {
-            const auto line = std::ranges::lower_bound(lines, item, {}, [&](std::size_t i) { return item_of(whole, i); });
+            const auto line =
+                std::ranges::lower_bound(lines, item, {}, [&](std::size_t i) { return item_of(whole, i); });
             return static_cast<std::size_t>(line - lines.begin());
         };
         append(table, whole, place(items.begin), place(items.end));

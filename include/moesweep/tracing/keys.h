@@ -46,7 +46,7 @@ struct TracingConfig : RunConfig {
     struct Controls {
         std::int64_t random = 3;   ///< clean-active random controls per case
         std::int64_t seed = 1000;  ///< a case draws from seed + case_id
-        bool equal_norm = true;    ///< rows of the selected expert and its gate-matched control at equal norm (eq. 8-10)
+        bool equal_norm = true;  ///< rows of the selected expert and its gate-matched control at equal norm (eq. 8-10)
     } controls;
     struct ScaleUp {             ///< the relaxed study (paper, appendix F)
         std::int64_t limit = 0;  ///< cases wanted under the relaxed filters; 0 = no relaxed study

@@ -15,8 +15,8 @@ Attributes describe(const TracingConfig& config, const Job& job);
 /// The finished sweep under the run's own noise, unit by unit. Error(data) if a unit is missing.
 StudyData read_sweep(const TracingConfig& config, const Store& store, const Scan& scan);
 
-/// Joins all series, runs the study and writes sweep.h5. A second pass that was not made is left out, and the study says
-/// so. Units are read one at a time: its memory is that of the study (sweep_view.h), not of the file.
+/// Joins all series, runs the study and writes sweep.h5. A second pass that was not made is left out, and the study
+/// says so. Units are read one at a time: its memory is that of the study (sweep_view.h), not of the file.
 ///
 ///     /meta, /cases
 ///     /base, /routing, /rows                   the sweep under the run's own noise

@@ -16,8 +16,8 @@ struct Scan {
     std::int32_t experts() const;  ///< E. Error(data) if the scan did not note it
 };
 
-/// The finished scan, its cases split, or nothing if there is none yet. Error(data) if it is damaged or belongs to another
-/// run.
+/// The finished scan, its cases split, or nothing if there is none yet. Error(data) if it is damaged or belongs to
+/// another run.
 std::optional<Scan> read_scan(const Store& store, const TracingConfig& config);
 /// How the cases are split is left out: it may change.
 void write_scan(const Store& store, const Scan& scan);

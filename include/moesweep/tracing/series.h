@@ -1,4 +1,5 @@
-// The series of units of a tracing run: the main one, one for each further draw and scale of the noise, and the second pass.
+// The series of units of a tracing run: the main one, one for each further draw and scale of the noise, and the second
+// pass.
 #pragma once
 #include <cstdint>
 #include <optional>

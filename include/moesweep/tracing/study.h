@@ -4,8 +4,8 @@
 // Rules (the paper's where it has one; /results has them in words beside the numbers):
 // * A rescue of an expert belongs to the cases in which the clean run routes to it ("clean-active"). Elsewhere
 //   c_e(clean) = 0 and the expert counts as 0, also where the noised run routes to it and a row exists.
-// * Layer: highest mean block rescue over the discovery cases.
-// * Expert: among those clean-active in at least select.recurrence discovery cases of that layer, the highest mean rescue
+// * Layer: highest mean block rescue over the discovery cases. * Expert: among those clean-active in at least
+// select.recurrence discovery cases of that layer, the highest mean rescue
 //   over ALL discovery cases. The mean over its active cases stands beside it, and the expert that it would select.
 // * Ties go to the lower index.
 // * Controls: min(controls.random, available) of the other clean-active experts in ascending order, drawn without
@@ -114,15 +114,15 @@ StudyResults run_study(const TracingConfig& config, const StudyData& data);
 /// What run_study selects, from the sweep alone: there need be no conditions and no second pass yet. Errors as above.
 Selection select_expert(const TracingConfig& config, const StudyData& data);
 
-/// The gate-matched control r* of one clean routing line (eq. 8): of the other experts, the one whose weight is nearest to
-/// the selected expert's; ties go to the lower index. `experts` and `weights` are of equal length. Empty where `selected`
-/// is not routed or has no other beside it.
+/// The gate-matched control r* of one clean routing line (eq. 8): of the other experts, the one whose weight is nearest
+/// to the selected expert's; ties go to the lower index. `experts` and `weights` are of equal length. Empty where
+/// `selected` is not routed or has no other beside it.
 std::optional<std::int32_t> gate_matched_control(std::span<const std::int32_t> experts, std::span<const float> weights,
                                                  std::int32_t selected);
 
-/// Exact Shapley values of the k players of a game: phi_i = sum over the coalitions S without i of
-/// |S|! (k - |S| - 1)! / k! x (v(S + i) - v(S)). `values` has the 2^k values v(S), S as bits, v(empty) first. k up to 16.
-/// They sum to v(all) - v(empty).
+/// Exact Shapley values of the k players of a game: phi_i = sum over the coalitions S without i of |S|! (k - |S| - 1)!
+/// / k! x (v(S + i) - v(S)). `values` has the 2^k values v(S), S as bits, v(empty) first. k up to 16. They sum to
+/// v(all) - v(empty).
 std::vector<double> shapley_values(std::span<const double> values);
 
 }  // namespace moesweep

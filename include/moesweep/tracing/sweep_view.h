@@ -1,6 +1,6 @@
-// One sweep laid out for questions: for each (case, layer) what the clean run routes to and what each patch put back. Units
-// are added one at a time and need not stay: a (case, layer) takes some 30 bytes an expert that it is routed to, whatever
-// the number of its rows.
+// One sweep laid out for questions: for each (case, layer) what the clean run routes to and what each patch put back.
+// Units are added one at a time and need not stay: a (case, layer) takes some 30 bytes an expert that it is routed to,
+// whatever the number of its rows.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -24,7 +24,7 @@ struct Routed {
     std::span<const float> patch_norm;  ///< NaN where the expert has no row
 
     bool has(std::int32_t wanted) const;
-    double rescue_of(std::int32_t wanted) const;                  ///< 0 where `wanted` is not among them
+    double rescue_of(std::int32_t wanted) const;                    ///< 0 where `wanted` is not among them
     std::optional<float> patch_norm_of(std::int32_t wanted) const;  ///< none where it has no row
 };
 
@@ -39,8 +39,8 @@ class SweepView {
     /// `cases`: lines of /cases; `experts`: E.
     SweepView(std::size_t cases, std::int32_t experts);
 
-    /// All lines of a unit. `file` opens messages. Error(data) names the table, column and line of an index out of range
-    /// or a rescue that is not finite.
+    /// All lines of a unit. `file` opens messages. Error(data) names the table, column and line of an index out of
+    /// range or a rescue that is not finite.
     void add(const UnitTables& unit, const std::string& file = "");
     /// Rows of the second pass over the same cases. Errors as above.
     void add_controls(const RowTable& rows, const std::string& file = "");

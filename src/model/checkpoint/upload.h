@@ -8,8 +8,8 @@
 
 namespace moesweep {
 
-/// The way from one buffer on the host to one on the device. release() and wait() are the computing thread's, finish() and
-/// start() may be another's.
+/// The way from one buffer on the host to one on the device. release() and wait() are the computing thread's, finish()
+/// and start() may be another's.
 class Upload {
   public:
     explicit Upload(c10::Device device);

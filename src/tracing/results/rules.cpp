@@ -71,8 +71,8 @@ std::vector<std::pair<std::string, std::string>> protocol(const TracingConfig& c
              : fmt::format("Up to {} cases; {}; {} discovery cases, recurrence {}.", relaxed.limit,
                            filters(relaxed.clean_margin, relaxed.noise_drop), relaxed.discovery, relaxed.recurrence)},
         {"Stability", fmt::format("Split seeds {}; recurrence thresholds {}; {} relation folds.",
-                                  or_none(config.stability.split_seeds.text()), or_none(config.stability.thresholds.text()),
-                                  config.stability.folds)}};
+                                  or_none(config.stability.split_seeds.text()),
+                                  or_none(config.stability.thresholds.text()), config.stability.folds)}};
 }
 
 }  // namespace

@@ -35,8 +35,7 @@ std::optional<float> Routed::patch_norm_of(std::int32_t wanted) const {
     return std::isnan(norm) ? std::nullopt : std::optional(norm);
 }
 
-SweepView::SweepView(std::size_t cases, std::int32_t experts)
-    : experts_(experts), place_(cases), noise_drop_(cases) {}
+SweepView::SweepView(std::size_t cases, std::int32_t experts) : experts_(experts), place_(cases), noise_drop_(cases) {}
 
 void SweepView::add(const UnitTables& unit, const std::string& file) {
     const std::string name = file.empty() ? "" : file + ": ";
@@ -154,7 +153,8 @@ void SweepView::add_games(const RowTable& rows, const std::string& name) {
     for (std::size_t i = 0; i < rows.size(); ++i) {
         if (rows.kind[i] != Kind::subset) continue;
         if (rows.members[i] < 1 || rows.members[i] >= subsets)
-            fail(Exit::data, "{}rows: members: line {} has {}, expected 1 to {}", name, i, rows.members[i], subsets - 1);
+            fail(Exit::data, "{}rows: members: line {} has {}, expected 1 to {}", name, i, rows.members[i],
+                 subsets - 1);
         auto& game = values[{rows.layer[i], rows.case_index[i]}];
         if (game.empty()) {
             game.assign(at(subsets), nan);

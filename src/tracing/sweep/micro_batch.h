@@ -1,5 +1,5 @@
-// The cases of a pass that are computed together, and their state on the way through the layers: the hidden states [N, D] as
-// layer_pass.h draws them. Run 2b is case b's clean run, 2b + 1 its noised one.
+// The cases of a pass that are computed together, and their state on the way through the layers: the hidden states [N,
+// D] as layer_pass.h draws them. Run 2b is case b's clean run, 2b + 1 its noised one.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -19,8 +19,8 @@ class MicroBatch {
     /// Contexts and base rows from the embedding. Without cases it takes its part in a group's steps with no rows.
     MicroBatch(const Weights& weights, std::span<const PassCase> cases, const PassPlan& plan);
 
-    /// Adds the attention block. In the last layer the contexts have done their work with their keys and values, and only
-    /// the rows go on.
+    /// Adds the attention block. In the last layer the contexts have done their work with their keys and values, and
+    /// only the rows go on.
     void attend(const LayerWeights& layer, bool last);
     /// Adds a dense layer's feed-forward block.
     void apply_dense(const LayerWeights& layer);
