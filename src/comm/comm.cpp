@@ -272,7 +272,7 @@ std::span<std::byte> Comm::share_memory(std::size_t bytes) const {
 }
 
 bool Comm::is_first_task() {
-    return number_in_environment("SLURM_PROCID") == 0;
+    return number_in_environment(has_pmix() ? "PMIX_RANK" : "SLURM_PROCID") == 0;
 }
 
 const char* Comm::waiting_in() {

@@ -1,5 +1,6 @@
 #include "digests.h"
 
+#include <fmt/ranges.h>
 #include <sys/stat.h>
 
 #include <map>
@@ -53,17 +54,18 @@ Digests digest(const std::vector<fs::path>& files, const fs::path& model_folder,
 
     std::string hashed;  // by this rank: a digest for each of its files
     world.together([&] {
-        for (std::size_t i = static_cast<std::size_t>(world.rank()); i < unknown.size();
-             i += static_cast<std::size_t>(world.size()))
+        // Neighbours in the list of files go to neighbours among the ranks, so that every node reads some.
+        const auto n = unknown.size(), rank = static_cast<std::size_t>(world.rank()),
+                   ranks = static_cast<std::size_t>(world.size());
+        for (std::size_t i = n * rank / ranks; i < n * (rank + 1) / ranks; ++i)
             hashed += sha256_file(files[static_cast<std::size_t>(unknown[i])]);
     });
-    const auto by_rank = world.gather_all(hashed);
+    const std::string digests = fmt::format("{}", fmt::join(world.gather_all(hashed), ""));
     Digests found;
     world.together([&] {
         if (!world.root()) return;
         for (std::size_t i = 0; i < unknown.size(); ++i)
-            known[stamps[static_cast<std::size_t>(unknown[i])]] =
-                by_rank[i % by_rank.size()].substr(i / by_rank.size() * digest_length, digest_length);
+            known[stamps[static_cast<std::size_t>(unknown[i])]] = digests.substr(i * digest_length, digest_length);
         std::string lines;
         for (std::size_t i = 0; i < files.size(); ++i)
             lines += fmt::format("{}  {}\n", known[stamps[i]], files[i].filename().string());

@@ -1,7 +1,9 @@
 #include "moesweep/run/job.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/Version.h>
 #include <fmt/ranges.h>
+#include <torch/headeronly/version.h>
 #include <unistd.h>
 
 #include <ctime>
@@ -125,7 +127,9 @@ Attributes provenance(const Job& job, const std::string& command, const std::vec
             {"notes", fmt::format("{}", fmt::join(job.model.notes, "\n"))},
             {"started", job.started_},
             {"merged", now()},
-            {"moesweep", version}};
+            {"moesweep", version},
+            {"torch", TORCH_VERSION},
+            {"hdf5", hdf5_version()}};
 }
 
 }  // namespace moesweep

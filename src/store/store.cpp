@@ -40,6 +40,15 @@ void remove_leftovers(const fs::path& folder) {
 
 }  // namespace
 
+const char* hdf5_version() {
+    static const std::string version = [] {
+        unsigned major = 0, minor = 0, release = 0;
+        H5get_libversion(&major, &minor, &release);
+        return fmt::format("{}.{}.{}", major, minor, release);
+    }();
+    return version.c_str();
+}
+
 Store Store::series(const std::string& name) const {
     if (name.empty() || name.starts_with('.') || name.ends_with(".h5") || name.find('/') != std::string::npos)
         fail(Exit::internal, "{}: \"{}\" cannot name a series of units", folder_.string(), name);

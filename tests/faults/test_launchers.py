@@ -54,6 +54,20 @@ def test_mpirun_in_a_step_of_srun(inputs):
     assert done.returncode == 0 and "ranks                      2, 1 to a copy of the model\n" in done.stdout
 
 
+@pytest.mark.parametrize("command", [("--version",), ("--help",), ("tokenize", "model", "a b"), ("inspect", "model"), ("merge", "run")],
+                         ids=" ".join)
+def test_one_process_of_several_speaks(inputs, command):
+    """For a command that divides no work: the others end in peace, and do not contend for the folder either."""
+    inputs.write()
+    if command[0] == "merge":
+        assert run(inputs.folder, "trace", "trace.ini", *SMALL).returncode == 0
+    alone, three = run(inputs.folder, *command), run(inputs.folder, *command, ranks=3)
+    assert (three.returncode, three.stdout, three.stderr) == (alone.returncode, alone.stdout, alone.stderr) == (0, alone.stdout, "")
+    of_srun = STEP | {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "2"}
+    assert run(inputs.folder, *command, environment=of_srun).stdout == ""
+    assert run(inputs.folder, *command, environment=ALONE["left by mpirun"]).stdout == alone.stdout != ""
+
+
 def test_open_files_as_many_as_the_system_allows(inputs):
     """Over TCP rank 0 has one for each other rank: a thousand ranks under the usual soft limit of 1024 would hang."""
     inputs.write()

@@ -47,7 +47,8 @@ class Comm {
     /// Starts MPI; the destructor ends it. There is one such Comm at a time, and it outlives those split from it.
     /// SharedError(usage) if srun started several tasks without PMI.
     Comm();
-    /// Whether this is the first task of its Slurm step, or in none: the one that speaks if there is no Comm.
+    /// Whether this is the first of the processes that a launcher started together, or alone: the one that speaks
+    /// where there is no Comm.
     static bool is_first_task();
     ~Comm();
     Comm(Comm&&) noexcept;

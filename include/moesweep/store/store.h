@@ -26,6 +26,9 @@
 
 namespace moesweep {
 
+/// Of the library that writes the files, "1.10.8".
+const char* hdf5_version();
+
 /// Which columns of a unit are read: all, or those that stand in their tables' own groups.
 enum class Columns { all, of_own_groups };
 
