@@ -81,12 +81,12 @@ void prepare_start() {
 
 }  // namespace
 
-void check(int code, const char* call) {
+void check(int code, const char* call, Exit blame) {
     if (code == MPI_SUCCESS) return;
     char text[MPI_MAX_ERROR_STRING] = "";
     int length = 0;
     MPI_Error_string(code, text, &length);
-    fail(Exit::internal, "{}: {}", call, text);
+    fail(blame, "{}: {}", call, text);
 }
 
 int to_int(std::int64_t count) {
@@ -260,8 +260,9 @@ std::span<std::byte> Comm::share_memory(std::size_t bytes) const {
         return own_memory_;
     }
     const auto whole = static_cast<MPI_Aint>(bytes) * size_;
+    // MPI keeps it in a file, for which there may be no room.
     check(MPI_Win_allocate_shared(root() ? whole : 0, 1, MPI_INFO_NULL, handle_->comm, &mine, &handle_->memory),
-          "MPI_Win_allocate_shared");
+          "MPI_Win_allocate_shared", Exit::io);
     MPI_Aint size = 0;
     int unit = 0;
     void* all = nullptr;

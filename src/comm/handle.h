@@ -13,8 +13,8 @@
 
 namespace moesweep {
 
-/// Error(internal) with MPI's message unless `code` is success.
-void check(int code, const char* call);
+/// Error(blame) with MPI's message unless `code` is success.
+void check(int code, const char* call, Exit blame = Exit::internal);
 /// A count as MPI takes it. Error(internal) beyond 2^31 - 1.
 int to_int(std::int64_t count);
 

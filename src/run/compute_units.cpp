@@ -53,7 +53,7 @@ bool compute_units(Job& job, const UnitSet& set, const Work& work) {
                 commit();
             });
         else if (!failure)
-            dealer.serve(/*wish=*/true);  // left in the middle, maybe for the wish of another
+            dealer.serve(/*stop=*/true);  // left in the middle, maybe because another rank was asked to stop
         job.progress.update(done(), 0, 0);
     }
     world.together([&] {

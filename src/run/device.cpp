@@ -4,10 +4,10 @@
 
 namespace moesweep {
 
-c10::Device device_of_rank(RunDevice wish, std::optional<int> gpus, const Comm& world) {
+c10::Device device_of_rank(RunDevice asked, std::optional<int> gpus, const Comm& world) {
     const c10::Device cpu(c10::kCPU);
-    if (wish == RunDevice::cpu) return cpu;
-    if (wish == RunDevice::cuda)
+    if (asked == RunDevice::cpu) return cpu;
+    if (asked == RunDevice::cuda)
         world.together([&] {
             if (!gpus) fail(Exit::usage, "run.device: cuda, but this program was built without CUDA (preset cuda)");
             if (*gpus == 0) fail(Exit::usage, "run.device: cuda, but rank {} sees no GPU", world.rank());

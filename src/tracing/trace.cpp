@@ -166,7 +166,8 @@ Exit merge(const CommandLine& line) {
     const auto config = read_configuration_of<TracingConfig>(store.folder().string(), line);
     if (!config) return Exit::done;
     const RunLock lock(store.folder(), std::chrono::milliseconds(0));  // a live run merges by itself
-    const Study study = merge_run(*config, store, {{"command", "merge"}, {"config", to_ini(*config)}, {"moesweep", version}});
+    const Attributes made_by = {{"command", "merge"}, {"config", to_ini(*config)}, {"moesweep", version}};
+    const Study study = merge_run(*config, store, made_by);
     fmt::print("wrote {}\n", (store.folder() / "sweep.h5").string());
     if (!study.note.empty()) fmt::print("{}\n", study.note);
     return Exit::done;

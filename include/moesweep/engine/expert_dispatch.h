@@ -17,12 +17,12 @@ namespace moesweep {
 
 class ExpertDispatch {
   public:
-    /// Sends rows x [N, D] on their way by their routing. `stop` is this rank's wish, told to all. Every rank of the
+    /// Sends rows x [N, D] on their way by their routing. `stop`: this rank is to stop, which all are told. Every rank of the
     /// group takes the same steps of the same micro-batches, with or without rows.
     ExpertDispatch(const Comm& group, const ModelConfig& config, const Routing& routing, const at::Tensor& x, bool stop,
                    LayerTraffic& traffic);
 
-    bool stopped() const { return stopped_; }  ///< some rank of the group wishes to stop
+    bool stopped() const { return stopped_; }  ///< some rank of the group is to stop
 
     /// Runs this rank's experts over what has arrived and sends the answers back. `between` is called after each
     /// expert.

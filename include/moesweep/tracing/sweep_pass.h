@@ -47,7 +47,7 @@ struct PassResult {
 };
 
 /// Walks all layers once. The numbers of a case do not depend on which other cases are in the pass, on the
-/// micro-batches or on the group. Every rank of the group calls it, also one without cases. Nothing if some rank wished
+/// micro-batches or on the group. Every rank of the group calls it, also one without cases. Nothing if some rank was
 /// to stop.
 std::optional<PassResult> run_pass(const Engine& engine, std::span<const PassCase> cases, const PassPlan& plan,
                                    Traffic* traffic = nullptr);
