@@ -201,6 +201,13 @@ class JoinedTables {
     std::function<void(const UseUnit&)> units_;
 };
 
+std::size_t MergedFile::bytes_of(const std::vector<TableView>& tables) {
+    std::size_t bytes = 0;
+    for (const TableView& table : tables)
+        for (const ColumnView& column : table.columns) bytes += column.count * element_bytes(column.element);
+    return bytes;
+}
+
 void MergedFile::group(const std::string& path, const std::vector<Attribute>& attributes) {
     parts_.push_back({path, attributes, {}});
 }

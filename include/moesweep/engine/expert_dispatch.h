@@ -17,8 +17,8 @@ namespace moesweep {
 
 class ExpertDispatch {
   public:
-    /// Sends rows x [N, D] on their way by their routing. `stop`: this rank is to stop, which all are told. Every rank of the
-    /// group takes the same steps of the same micro-batches, with or without rows.
+    /// Sends rows x [N, D] on their way by their routing. `stop`: this rank is to stop, which all are told. Every rank
+    /// of the group takes the same steps of the same micro-batches, with or without rows.
     ExpertDispatch(const Comm& group, const ModelConfig& config, const Routing& routing, const at::Tensor& x, bool stop,
                    LayerTraffic& traffic);
 

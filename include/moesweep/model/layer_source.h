@@ -14,8 +14,8 @@ namespace moesweep {
 ///   resident: all layers are read once, by the constructor.
 ///   streamed: while layer l is in use a thread reads layer l + 1 into the other of two buffers, which are all the
 ///     memory it takes (2 x the largest layer in the run's precision, and a piece of the file); what has been read is
-///     dropped from the page cache, so that the cache is not what holds the model. Layer 0 of the next pass is read when
-///     asked for.
+///     dropped from the page cache, so that the cache is not what holds the model. Layer 0 of the next pass is read
+///     when asked for.
 /// Off the CPU, layers are read into two more buffers of the host, whence they are copied while the device computes.
 class LayerSource {
   public:

@@ -2,6 +2,7 @@
 // are read one at a time, so that a file of any size takes little memory. Parts are added in the order in which they
 // shall stand, then written. The bytes of each depend on nothing but its contents.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -38,10 +39,22 @@ class MergedFile {
     /// The tables of the units 0 .. count-1 of a series, joined. Error(data) from write() for items beyond `items`.
     template <class Unit>
     void units(const Store& series, std::int64_t count, std::int64_t items, const GroupOf& group_of) {
-        const auto walk = [series, count](const UseUnit& use) {
+        const auto kept = std::make_shared<std::vector<Unit>>();  // all of a series that is small
+        const auto walk = [series, count, kept](const UseUnit& use) {
             std::int64_t number = 0;
-            series.for_each_unit<Unit>(count, Columns::all, [&](const Unit& unit) {
+            const auto use_next = [&](const Unit& unit) {
                 use({series.unit_path(number++).string(), Unit::item, unit.items.end, table_views(unit)});
+            };
+            if (std::ssize(*kept) == count) return std::ranges::for_each(*kept, use_next), void();
+            kept->clear();
+            std::size_t bytes = 0;
+            series.for_each_unit<Unit>(count, Columns::all, [&](const Unit& unit) {
+                use_next(unit);
+                bytes += bytes_of(table_views(unit));
+                if (bytes <= most_kept_bytes)
+                    kept->push_back(unit);
+                else
+                    kept->clear();
             });
         };
         add_units(table_views(Unit{}), items, group_of, walk);
@@ -53,6 +66,9 @@ class MergedFile {
     void write(const std::filesystem::path& path) const;
 
   private:
+    static constexpr std::size_t most_kept_bytes = std::size_t{16} << 20;
+    static std::size_t bytes_of(const std::vector<TableView>& tables);
+
     struct Unit {
         std::string file;
         const char* item;

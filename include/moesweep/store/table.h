@@ -52,6 +52,23 @@ constexpr Element element_of() {
     }
 }
 
+/// In memory; of a text, the least.
+constexpr std::size_t element_bytes(Element element) {
+    switch (element) {
+        case Element::int8:
+            return 1;
+        case Element::int32:
+        case Element::float32:
+            return 4;
+        case Element::int64:
+        case Element::float64:
+            return 8;
+        case Element::text:
+            return sizeof(std::string);
+    }
+    return 0;
+}
+
 /// A column's values as the store sees them.
 struct ColumnView {
     ColumnInfo info;
