@@ -60,7 +60,8 @@ at::Tensor swiglu(const Mlp& mlp, const at::Tensor& x) {
 
 at::Tensor attention(const Model& model, const LayerWeights& layer, const at::Tensor& x, const at::Tensor& positions) {
     const auto& c = model.config;
-    const std::int64_t T = x.size(0), H = c.num_attention_heads, Hkv = c.num_key_value_heads, Dh = c.head_dim;
+    const std::int64_t T = x.size(0), H = c.heads.num_attention_heads, Hkv = c.heads.num_key_value_heads,
+                       Dh = c.heads.head_dim;
     const auto qkv = at::linear(x, layer.qkv).view({T, H + 2 * Hkv, Dh}).split_with_sizes({H, Hkv, Hkv}, 1);
     const auto heads_first = [](const at::Tensor& t) { return t.transpose(0, 1).unsqueeze(0); };
     const auto turned = [&](const at::Tensor& t, const at::Tensor& norm) {
@@ -74,10 +75,10 @@ at::Tensor attention(const Model& model, const LayerWeights& layer, const at::Te
 
 /// MoE output [T, D], expert by expert over the tokens routed to it.
 at::Tensor moe(const Model& model, const MoeWeights& weights, const at::Tensor& x, Trace* trace) {
-    const std::int64_t T = x.size(0), K = model.config.num_experts_per_tok;
+    const std::int64_t T = x.size(0), K = model.config.router.num_experts_per_tok;
     const at::Tensor scores = at::softmax(at::linear(x, weights.router), -1);
     auto [weight, expert] = at::topk(scores, K, -1);
-    if (model.config.norm_topk_prob) weight = weight / weight.sum(-1, /*keepdim=*/true);
+    if (model.config.router.norm_topk_prob) weight = weight / weight.sum(-1, /*keepdim=*/true);
 
     std::map<std::int64_t, std::vector<std::int64_t>> slots_of;
     for (std::int64_t slot = 0; slot < T * K; ++slot) slots_of[expert.data_ptr<std::int64_t>()[slot]].push_back(slot);
@@ -169,7 +170,7 @@ void run(const std::string& config_file, const std::string& sample) {
     const ModelInputs inputs = open_model(config.model, Comm::alone(), settle_device(config, Comm::alone()));
     if (inputs.config.model_type != "qwen3_moe")
         fail(Exit::data, "{}: only qwen3_moe is timed", inputs.config.model_type);
-    Model model{inputs.config, {}, inputs.weights->final_norm(), Rotary(inputs.config, 4096, Precision::fp32)};
+    Model model{inputs.config, {}, inputs.weights->final_norm(), Rotary(inputs.config.rope, 4096, Precision::fp32)};
     for (std::int64_t l = 0; l < inputs.config.num_hidden_layers; ++l) model.layers.push_back(inputs.weights->layer(l));
 
     const std::vector<Request> requests = read_requests(sample);

@@ -108,13 +108,13 @@ Work count_work(const ModelConfig& m, std::int64_t cases, std::int64_t tokens) {
         const std::int64_t contexts = l + 1 < m.num_hidden_layers ? 2 * cases * (tokens - 1) : 0;
         work.row_layers += rows;
         work.operations += operations_per_row(m, l) * double(rows + contexts);
-        if (m.is_moe[static_cast<std::size_t>(l)]) rows += cases * (1 + m.num_experts_per_tok);
+        if (m.is_moe[static_cast<std::size_t>(l)]) rows += cases * (1 + m.router.num_experts_per_tok);
     }
     return work;
 }
 
 LayerSource make_layers(const Options& o, const Weights& weights) {
-    const ExpertShare all{0, weights.config().num_experts};
+    const ExpertShare all{0, weights.config().router.num_experts};
     if (o.streamed) return {weights, all, /*streamed=*/true};
     return {weights, all,
             [&o](const std::string& name, const at::Tensor& values) { draw_weights(o.seed, name, values); }};
@@ -136,7 +136,8 @@ void run(const Options& o) {
     PassPlan plan;
     for (const bool is_moe : model.is_moe)
         plan.sites.push_back(is_moe ? SitePlan{.block = true, .experts = Experts::clean} : SitePlan{});
-    const std::int64_t sites = std::ranges::count(model.is_moe, true), rows = sites * (1 + model.num_experts_per_tok);
+    const std::int64_t sites = std::ranges::count(model.is_moe, true),
+                       rows = sites * (1 + model.router.num_experts_per_tok);
     const Layout layout =
         choose_layout(config, weights, {o.tokens, rows, o.cases}, look_at_ranks(config, alone, device));
     expect_to_fit(config, layout);

@@ -27,16 +27,18 @@ at::Tensor random(std::int64_t rows, std::int64_t columns) {
 }
 
 LayerWeights random_layer(const ModelConfig& m) {
-    const std::int64_t D = m.hidden_size, H = m.num_attention_heads, Hkv = m.num_key_value_heads, Dh = m.head_dim;
+    const std::int64_t D = m.hidden_size, H = m.heads.num_attention_heads, Hkv = m.heads.num_key_value_heads,
+                       Dh = m.heads.head_dim;
     LayerWeights layer;
     layer.input_norm = layer.post_attention_norm = at::ones({D});
     layer.qkv = random((H + 2 * Hkv) * Dh, D);
     layer.output = random(D, H * Dh);
-    if (m.qk_norm) layer.q_norm = layer.k_norm = at::ones({Dh});
+    if (m.heads.qk_norm) layer.q_norm = layer.k_norm = at::ones({Dh});
     layer.moe.emplace();
-    layer.moe->router = random(m.num_experts, D);
-    for (std::int64_t e = 0; e < m.num_experts; ++e)
-        layer.moe->experts.push_back({random(2 * m.moe_intermediate_size, D), random(D, m.moe_intermediate_size)});
+    layer.moe->router = random(m.router.num_experts, D);
+    for (std::int64_t e = 0; e < m.router.num_experts; ++e)
+        layer.moe->experts.push_back(
+            {random(2 * m.expert.intermediate_size, D), random(D, m.expert.intermediate_size)});
     return layer;
 }
 
@@ -74,9 +76,9 @@ int main(int argc, char** argv) try {
         row_runs.insert(row_runs.end(), rows_per_run, run);
     }
     positions.insert(positions.end(), row_runs.size(), context);
-    Attention attention(m, contexts, Precision::fp32);
+    Attention attention(m.heads, contexts, Precision::fp32);
     attention.add_rows(row_runs);
-    const Rotary rotary(m, context + 1, Precision::fp32);
+    const Rotary rotary(m.rope, context + 1, Precision::fp32);
     const at::Tensor hidden = at::randn({static_cast<std::int64_t>(positions.size()), m.hidden_size}),
                      at_positions = at::tensor(positions, at::kLong);
 

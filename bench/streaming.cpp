@@ -51,7 +51,7 @@ void run(const fs::path& folder, int rounds) {
     Files files;
     std::uint64_t file_bytes = 0;
     for (const auto& path : weights->checkpoint().files()) file_bytes += files.emplace_back(path).size();
-    const ExpertShare all{0, config.num_experts};
+    const ExpertShare all{0, config.router.num_experts};
     std::int64_t layer_bytes = 0;
     for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) layer_bytes += weights->layer_file_bytes(l, all);
 

@@ -100,7 +100,7 @@ double operations_per_row(const ModelConfig& config, std::int64_t layer) {
     for (const auto& [name, shape, elsewhere] : expected_tensors(config)) {
         if (!name.starts_with(prefix) || shape.size() < 2) continue;
         const bool of_expert = name.find(".experts.") != std::string::npos;
-        const double used = double(config.num_experts_per_tok) / double(config.num_experts);
+        const double used = double(config.router.num_experts_per_tok) / double(config.router.num_experts);
         operations += 2 * double(product(shape)) * (of_expert ? used : 1);
     }
     return operations;

@@ -27,10 +27,10 @@ std::vector<std::size_t> dense_layers(const ModelConfig& m) {
 }
 
 std::string router(const ModelConfig& m) {
-    std::string text = m.router == Router::softmax ? "softmax" : "sigmoid with correction bias";
-    if (m.n_group > 1) text += fmt::format(", best {} of {} groups", m.topk_group, m.n_group);
-    if (m.norm_topk_prob) text += ", weights renormalised";
-    if (m.routed_scaling_factor != 1) text += fmt::format(", scaled by {}", m.routed_scaling_factor);
+    std::string text = m.router.score == Score::softmax ? "softmax" : "sigmoid with correction bias";
+    if (m.router.n_group > 1) text += fmt::format(", best {} of {} groups", m.router.topk_group, m.router.n_group);
+    if (m.router.norm_topk_prob) text += ", weights renormalised";
+    if (m.router.routed_scaling_factor != 1) text += fmt::format(", scaled by {}", m.router.routed_scaling_factor);
     return text;
 }
 
@@ -41,19 +41,20 @@ void print_geometry(const ModelConfig& m) {
     say("layers",
         fmt::format("{} ({} MoE, {} dense)", m.num_hidden_layers, m.is_moe.size() - dense.size(), dense.size()));
     if (!dense.empty())
-        say("dense layers", fmt::format("{} of inner size {}", fmt::join(dense, ", "), m.intermediate_size));
+        say("dense layers", fmt::format("{} of inner size {}", fmt::join(dense, ", "), m.dense.intermediate_size));
     say("hidden", std::to_string(m.hidden_size));
-    say("norms", fmt::format("eps {}{}", m.rms_norm_eps, m.qk_norm ? ", also of queries and keys" : ""));
-    say("heads", fmt::format("{} query, {} key/value, head size {}, {} rotated", m.num_attention_heads,
-                             m.num_key_value_heads, m.head_dim, m.rotary_dim));
-    say("rotation", fmt::format("theta {}", m.rope_theta));
-    say("biases", fmt::format("{}{}", m.qkv_bias ? "query, key, value" : "none", m.output_bias ? ", output" : ""));
+    say("norms", fmt::format("eps {}{}", m.rms_norm_eps, m.heads.qk_norm ? ", also of queries and keys" : ""));
+    say("heads", fmt::format("{} query, {} key/value, head size {}, {} rotated", m.heads.num_attention_heads,
+                             m.heads.num_key_value_heads, m.heads.head_dim, m.rope.rotary_dim));
+    say("rotation", fmt::format("theta {}", m.rope.rope_theta));
+    say("biases",
+        fmt::format("{}{}", m.heads.qkv_bias ? "query, key, value" : "none", m.heads.output_bias ? ", output" : ""));
     if (m.sliding_window > 0) say("window", fmt::format("{} tokens: longer prompts are refused", m.sliding_window));
-    say("experts",
-        fmt::format("{} of inner size {}, top-{}{}", m.num_experts, m.moe_intermediate_size, m.num_experts_per_tok,
-                    m.shared_intermediate_size > 0
-                        ? fmt::format(", shared expert of inner size {}", m.shared_intermediate_size)
-                        : ""));
+    say("experts", fmt::format("{} of inner size {}, top-{}{}", m.router.num_experts, m.expert.intermediate_size,
+                               m.router.num_experts_per_tok,
+                               m.shared_expert.intermediate_size > 0
+                                   ? fmt::format(", shared expert of inner size {}", m.shared_expert.intermediate_size)
+                                   : ""));
     say("router", router(m));
     say("vocabulary", fmt::format("{}{}", m.vocab_size, m.tie_word_embeddings ? ", embeddings tied" : ""));
 }

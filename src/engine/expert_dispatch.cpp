@@ -46,7 +46,7 @@ void ExpertDispatch::send(const ModelConfig& config) {
     const std::int64_t K = routing_.experts.size(1);
     const at::Tensor slot_expert = routing_.experts.reshape({-1});
     order_ = std::get<1>(at::sort(slot_expert, /*stable=*/true, 0, /*descending=*/false));
-    const at::Tensor order = order_.cpu(), counts = at::bincount(slot_expert, {}, config.num_experts).cpu();
+    const at::Tensor order = order_.cpu(), counts = at::bincount(slot_expert, {}, config.router.num_experts).cpu();
 
     std::vector<std::int64_t> rows_out, ids, send_rows, message;
     std::vector<std::int64_t> last_seen_by(static_cast<std::size_t>(x_.size(0)), -1), place(last_seen_by.size());
@@ -54,7 +54,7 @@ void ExpertDispatch::send(const ModelConfig& config) {
     for (int r = 0; r < ranks; ++r) {
         const std::size_t rows_before = send_rows.size();
         const std::int64_t slots_before = slot;
-        const ExpertShare share = expert_share(config.num_experts, r, ranks);
+        const ExpertShare share = expert_share(config.router.num_experts, r, ranks);
         for (std::int64_t e = share.first; e < share.end; ++e) {
             for (const std::int64_t end = slot + data(counts)[e]; slot < end; ++slot) {
                 const auto row = static_cast<std::size_t>(data(order)[slot] / K);

@@ -26,10 +26,10 @@ at::Tensor gather(const at::Tensor& x, const at::Tensor& tokens, std::int64_t wi
 
 }  // namespace
 
-Attention::Attention(const ModelConfig& config, std::vector<Context> contexts, Precision precision, c10::Device device)
-    : heads_(config.num_attention_heads),
-      kv_heads_(config.num_key_value_heads),
-      head_dim_(config.head_dim),
+Attention::Attention(const Heads& heads, std::vector<Context> contexts, Precision precision, c10::Device device)
+    : heads_(heads.num_attention_heads),
+      kv_heads_(heads.num_key_value_heads),
+      head_dim_(heads.head_dim),
       precision_(precision),
       device_(device),
       contexts_(std::move(contexts)) {

@@ -13,7 +13,8 @@ at::Tensor DecoderLayer::norm(const at::Tensor& hidden, const at::Tensor& weight
 
 at::Tensor DecoderLayer::project_heads(const at::Tensor& hidden, const Rotary& rotary,
                                        const at::Tensor& positions) const {
-    const std::int64_t H = config.num_attention_heads, Hkv = config.num_key_value_heads, Dh = config.head_dim;
+    const std::int64_t H = config.heads.num_attention_heads, Hkv = config.heads.num_key_value_heads,
+                       Dh = config.heads.head_dim;
     const at::Tensor heads = project(norm(hidden, weights.input_norm), weights.qkv, weights.qkv_bias, precision)
                                  .contiguous()
                                  .view({hidden.size(0), H + 2 * Hkv, Dh});
@@ -40,7 +41,7 @@ at::Tensor DecoderLayer::add_dense(const at::Tensor& hidden) const {
 
 MoeInput DecoderLayer::enter_moe(const at::Tensor& hidden, const at::Tensor& banned) const {
     const at::Tensor x = norm(hidden, weights.post_attention_norm);
-    return {x, route(*weights.moe, config, x, banned)};
+    return {x, route(*weights.moe, config.router, x, banned)};
 }
 
 at::Tensor DecoderLayer::add(const at::Tensor& hidden, const at::Tensor& output) const {

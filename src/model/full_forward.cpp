@@ -56,8 +56,8 @@ at::Tensor full_forward(const Weights& weights, LayerSource& layers,
         return at::tensor(values, at::kLong).to(weights.device());
     };
     const std::int64_t longest = std::ranges::max(places.positions) + 1;
-    const Rotary rotary(config, longest, weights.precision(), weights.device());
-    Attention attention(config, places.contexts, weights.precision(), weights.device());
+    const Rotary rotary(config.rope, longest, weights.precision(), weights.device());
+    Attention attention(config.heads, places.contexts, weights.precision(), weights.device());
     std::vector<std::int64_t> runs(prompts.size());
     std::iota(runs.begin(), runs.end(), 0);
     attention.add_rows(runs);

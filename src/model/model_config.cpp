@@ -13,20 +13,20 @@ void read_common(const ConfigReader& json, ModelConfig& config) {
     json.read("vocab_size", config.vocab_size);
     json.read("hidden_size", config.hidden_size);
     json.read({"num_hidden_layers"}, config.num_hidden_layers, most_layers);
-    json.read("num_attention_heads", config.num_attention_heads);
-    json.read("num_key_value_heads", config.num_key_value_heads);
-    json.read_optional("head_dim", config.head_dim);
-    if (config.head_dim == 0) {
-        if (config.hidden_size % config.num_attention_heads != 0)
-            json.refuse("num_attention_heads", "{} does not divide hidden_size {}", config.num_attention_heads,
+    json.read("num_attention_heads", config.heads.num_attention_heads);
+    json.read("num_key_value_heads", config.heads.num_key_value_heads);
+    json.read_optional("head_dim", config.heads.head_dim);
+    if (config.heads.head_dim == 0) {
+        if (config.hidden_size % config.heads.num_attention_heads != 0)
+            json.refuse("num_attention_heads", "{} does not divide hidden_size {}", config.heads.num_attention_heads,
                         config.hidden_size);
-        config.head_dim = config.hidden_size / config.num_attention_heads;
+        config.heads.head_dim = config.hidden_size / config.heads.num_attention_heads;
     }
-    config.rotary_dim = config.head_dim;
+    config.rope.rotary_dim = config.heads.head_dim;
     json.read("rms_norm_eps", config.rms_norm_eps);
     json.read("tie_word_embeddings", config.tie_word_embeddings);
-    json.read_rope("rope_theta", config.rope_theta);
-    json.read("num_experts_per_tok", config.num_experts_per_tok);
+    json.read_rope("rope_theta", config.rope.rope_theta);
+    json.read("num_experts_per_tok", config.router.num_experts_per_tok);
     config.is_moe.assign(static_cast<std::size_t>(config.num_hidden_layers), true);
 }
 
@@ -43,19 +43,32 @@ void refuse_other_models(const ConfigReader& json) {
             json.refuse("layer_types", "{} is not supported, expected \"full_attention\"", type.dump());
 }
 
+void check_router(const ConfigReader& json, const Router& router, std::int64_t layers) {
+    const auto& [experts, chosen, score, norm, dtype, scale, groups, best_groups] = router;
+    if (chosen > experts) json.refuse("num_experts_per_tok", "{} of only {} experts", chosen, experts);
+    if (experts * layers > most_experts_of_all_layers)
+        json.refuse("num_experts", "{} in each of {} layers, expected at most {} in all", experts, layers,
+                    most_experts_of_all_layers);
+    if (groups == 1 && best_groups == 1) return;
+    if (experts % groups != 0 || experts / groups < 2)
+        json.refuse("n_group", "{} experts do not fall into {} groups of two or more", experts, groups);
+    if (best_groups > groups) json.refuse("topk_group", "{} of {} groups", best_groups, groups);
+    if (chosen > experts / groups * best_groups)
+        json.refuse("num_experts_per_tok", "{} experts do not fit into {} groups of {}", chosen, best_groups,
+                    experts / groups);
+}
+
 void check(const ConfigReader& json, const ModelConfig& config) {
-    if (config.num_attention_heads % config.num_key_value_heads != 0)
-        json.refuse("num_key_value_heads", "{} does not divide num_attention_heads {}", config.num_key_value_heads,
-                    config.num_attention_heads);
-    if (config.num_experts_per_tok > config.num_experts)
-        json.refuse("num_experts_per_tok", "{} of only {} experts", config.num_experts_per_tok, config.num_experts);
-    if (config.num_experts * config.num_hidden_layers > most_experts_of_all_layers)
-        json.refuse("num_experts", "{} in each of {} layers, expected at most {} in all", config.num_experts,
-                    config.num_hidden_layers, most_experts_of_all_layers);
-    if (config.rotary_dim % 2 != 0 || config.rotary_dim < 2 || config.rotary_dim > config.head_dim)
-        json.refuse("head_dim", "{} of {} head dimensions cannot be rotated", config.rotary_dim, config.head_dim);
+    const Heads& heads = config.heads;
+    const Rope& rope = config.rope;
+    if (heads.num_attention_heads % heads.num_key_value_heads != 0)
+        json.refuse("num_key_value_heads", "{} does not divide num_attention_heads {}", heads.num_key_value_heads,
+                    heads.num_attention_heads);
+    check_router(json, config.router, config.num_hidden_layers);
+    if (rope.rotary_dim % 2 != 0 || rope.rotary_dim < 2 || rope.rotary_dim > heads.head_dim)
+        json.refuse("head_dim", "{} of {} head dimensions cannot be rotated", rope.rotary_dim, heads.head_dim);
     if (!(config.rms_norm_eps > 0) || !std::isfinite(config.rms_norm_eps)) json.refuse("rms_norm_eps", "must be > 0");
-    if (!(config.rope_theta > 0) || !std::isfinite(config.rope_theta)) json.refuse("rope_theta", "must be > 0");
+    if (!(rope.rope_theta > 0) || !std::isfinite(rope.rope_theta)) json.refuse("rope_theta", "must be > 0");
 }
 
 }  // namespace
@@ -90,29 +103,29 @@ std::vector<std::pair<std::string, std::string>> architecture(const ModelConfig&
     add("num_hidden_layers", c.num_hidden_layers);
     add("rms_norm_eps", c.rms_norm_eps);
     add("tie_word_embeddings", c.tie_word_embeddings);
-    add("num_attention_heads", c.num_attention_heads);
-    add("num_key_value_heads", c.num_key_value_heads);
-    add("head_dim", c.head_dim);
-    add("rotary_dim", c.rotary_dim);
-    add("rope_theta", c.rope_theta);
-    add("qkv_bias", c.qkv_bias);
-    add("output_bias", c.output_bias);
-    add("qk_norm", c.qk_norm);
+    add("num_attention_heads", c.heads.num_attention_heads);
+    add("num_key_value_heads", c.heads.num_key_value_heads);
+    add("head_dim", c.heads.head_dim);
+    add("rotary_dim", c.rope.rotary_dim);
+    add("rope_theta", c.rope.rope_theta);
+    add("qkv_bias", c.heads.qkv_bias);
+    add("output_bias", c.heads.output_bias);
+    add("qk_norm", c.heads.qk_norm);
     std::string dense;
     for (std::size_t l = 0; l < c.is_moe.size(); ++l)
         if (!c.is_moe[l]) dense += fmt::format("{}{}", dense.empty() ? "" : ",", l);
     add("dense_layers", dense.empty() ? "none" : dense);
-    add("intermediate_size", c.intermediate_size);
-    add("moe_intermediate_size", c.moe_intermediate_size);
-    add("num_experts", c.num_experts);
-    add("num_experts_per_tok", c.num_experts_per_tok);
-    add("shared_intermediate_size", c.shared_intermediate_size);
-    add("router", c.router == Router::softmax ? "softmax" : "sigmoid");
-    add("norm_topk_prob", c.norm_topk_prob);
-    add("weights_in_model_dtype", c.weights_in_model_dtype);
-    add("routed_scaling_factor", c.routed_scaling_factor);
-    add("n_group", c.n_group);
-    add("topk_group", c.topk_group);
+    add("intermediate_size", c.dense.intermediate_size);
+    add("moe_intermediate_size", c.expert.intermediate_size);
+    add("num_experts", c.router.num_experts);
+    add("num_experts_per_tok", c.router.num_experts_per_tok);
+    add("shared_intermediate_size", c.shared_expert.intermediate_size);
+    add("router", c.router.score == Score::softmax ? "softmax" : "sigmoid");
+    add("norm_topk_prob", c.router.norm_topk_prob);
+    add("weights_in_model_dtype", c.router.weights_in_model_dtype);
+    add("routed_scaling_factor", c.router.routed_scaling_factor);
+    add("n_group", c.router.n_group);
+    add("topk_group", c.router.topk_group);
     return all;
 }
 

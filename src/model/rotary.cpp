@@ -8,14 +8,14 @@
 
 namespace moesweep {
 
-Rotary::Rotary(const ModelConfig& config, std::int64_t length, Precision precision_, c10::Device device)
+Rotary::Rotary(const Rope& rope, std::int64_t length, Precision precision_, c10::Device device)
     : precision(precision_) {
     // Element by element: a table's entry must not depend on the table's length (see router.cpp).
-    const std::int64_t half = config.rotary_dim / 2;
+    const std::int64_t half = rope.rotary_dim / 2;
     const at::Tensor cosines = at::empty({length, half}, at::kDouble), sines = at::empty_like(cosines);
     for (std::int64_t position = 0; position < length; ++position) {
         for (std::int64_t i = 0; i < half; ++i) {
-            const double frequency = std::pow(config.rope_theta, -2.0 * double(i) / double(config.rotary_dim));
+            const double frequency = std::pow(rope.rope_theta, -2.0 * double(i) / double(rope.rotary_dim));
             cosines.data_ptr<double>()[position * half + i] = std::cos(double(position) * frequency);
             sines.data_ptr<double>()[position * half + i] = std::sin(double(position) * frequency);
         }

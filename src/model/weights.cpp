@@ -54,7 +54,7 @@ Weights::Weights(const std::filesystem::path& model_folder, const ModelConfig& c
       checkpoint_(Checkpoint::open(model_folder, expected_tensors(config))) {
     if (precision == Precision::automatic) fail(Exit::internal, "the precision is not settled");
     if (!checkpoint_.whole()) fail(Exit::data, "{}", checkpoint_.problems()[0]);
-    for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) plan_layer(*this, l, {0, config.num_experts});
+    for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) plan_layer(*this, l, {0, config.router.num_experts});
 }
 
 at::ScalarType activation_dtype(Precision precision) {

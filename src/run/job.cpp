@@ -103,7 +103,7 @@ void Job::lay_out(const Workload& work) {
     });
     group.emplace(expert_group(world, layout.experts));
     world.together([&] {
-        const auto share = expert_share(model.config.num_experts, group->rank(), group->size());
+        const auto share = expert_share(model.config.router.num_experts, group->rank(), group->size());
         layers = std::make_unique<LayerSource>(*model.weights, share, layout.streamed);
     });
 }

@@ -20,25 +20,25 @@ std::int64_t element_bytes(const Weights& weights) {
 /// Bytes per row of hidden states that a micro-batch needs beside them, at the worst moment of a layer.
 std::int64_t step_bytes_per_row(const Weights& weights, const Workload& work, std::int64_t group) {
     const ModelConfig& m = weights.config();
-    const std::int64_t D = m.hidden_size, queries = m.num_attention_heads * m.head_dim,
-                       keys = m.num_key_value_heads * m.head_dim, K = m.num_experts_per_tok;
+    const std::int64_t D = m.hidden_size, queries = m.heads.num_attention_heads * m.heads.head_dim,
+                       keys = m.heads.num_key_value_heads * m.heads.head_dim, K = m.router.num_experts_per_tok;
     const std::int64_t width = (work.tokens + 15) / 16 * 16;
     // Projected, rotated and gathered into tiles; scores; mixed values and the output they are copied to.
     const std::int64_t attention = 3 * D + 2 * (queries + 2 * keys) + 2 * queries + 2 * keys * (1 + width / 16) +
-                                   3 * (width + 1) * m.num_attention_heads + 3 * queries;
+                                   3 * (width + 1) * m.heads.num_attention_heads + 3 * queries;
     // Contributions per slot beside the normed rows; where they travel, also the rows out and in of two micro-batches
     // and the answers out and in, with room for experts that are asked more than others.
     const std::int64_t copies = std::min(K, group);
     const std::int64_t moe = group == 1 ? (K + 7) * D : (7 + 6 * copies + 5 * K) * D;
-    const std::int64_t inner = 6 * m.moe_intermediate_size;  // an expert's rows, at worst all of them at once
+    const std::int64_t inner = 6 * m.expert.intermediate_size;  // an expert's rows, at worst all of them at once
     // What meets a matrix in bf16, as its parts and on the way to them.
     const std::int64_t parts = weights.matrix_dtype() == weights.dtype() ? 0 : 3;
     // On a device all slots of all rows are there at once: their terms, products and contributions.
     if (!weights.device().is_cpu() && parts > 0)
         return element_bytes(weights) *
-               std::max(attention + 2 * std::max(D, queries), moe + K * (3 * D + 4 * m.moe_intermediate_size));
+               std::max(attention + 2 * std::max(D, queries), moe + K * (3 * D + 4 * m.expert.intermediate_size));
     return element_bytes(weights) *
-           std::max(attention + parts * std::max(D, queries), moe + inner + parts * (D + m.moe_intermediate_size));
+           std::max(attention + parts * std::max(D, queries), moe + inner + parts * (D + m.expert.intermediate_size));
 }
 
 /// Bytes that an item keeps through a pass: its rows, their lines, and its results.
@@ -51,7 +51,8 @@ std::int64_t weight_bytes(const Weights& weights, std::int64_t group, bool strea
     for (std::int64_t l = 0; l < weights.config().num_hidden_layers; ++l) {
         std::int64_t bytes = 0;  // shares differ by one expert: the largest counts
         for (const std::int64_t rank : {std::int64_t{0}, group - 1})
-            bytes = std::max(bytes, weights.layer_bytes(l, expert_share(weights.config().num_experts, rank, group)));
+            bytes =
+                std::max(bytes, weights.layer_bytes(l, expert_share(weights.config().router.num_experts, rank, group)));
         sum += bytes;
         largest = std::max(largest, bytes);
     }

@@ -44,7 +44,7 @@ Change with_ranks(const RunConfig& config, const Ranks& ranks, std::int64_t node
 /// The first that fits of: these nodes with fewer and fewer ranks, more and more nodes; each with a smaller unit, too.
 std::optional<std::string> least_change(const RunConfig& config, const Weights& weights, const Workload& work,
                                         const Ranks& ranks) {
-    const std::int64_t experts = weights.config().num_experts;
+    const std::int64_t experts = weights.config().router.num_experts;
     const std::int64_t fewest = weights.device().is_cuda() ? ranks.node : 1;  // a rank has its GPU's memory as it is
     for (std::int64_t nodes = 1; nodes == 1 || nodes * fewest <= experts; nodes *= 2) {
         for (std::int64_t on_node = ranks.node; on_node >= fewest; on_node /= 2) {

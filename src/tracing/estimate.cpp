@@ -9,9 +9,12 @@ namespace {
 
 double multiply_adds_per_token(const ModelConfig& m, bool moe) {
     const double D = double(m.hidden_size),
-                 attention = double(m.head_dim * (2 * m.num_attention_heads + 2 * m.num_key_value_heads)) * D;
-    const double experts = double(m.num_experts_per_tok * m.moe_intermediate_size + m.shared_intermediate_size);
-    return attention + (moe ? 3 * experts * D + double(m.num_experts) * D : 3 * double(m.intermediate_size) * D);
+                 attention =
+                     double(m.heads.head_dim * (2 * m.heads.num_attention_heads + 2 * m.heads.num_key_value_heads)) * D;
+    const double experts =
+        double(m.router.num_experts_per_tok * m.expert.intermediate_size + m.shared_expert.intermediate_size);
+    return attention +
+           (moe ? 3 * experts * D + double(m.router.num_experts) * D : 3 * double(m.dense.intermediate_size) * D);
 }
 
 /// Rows of one kind at one site; the routing union has between K and 2K experts.
@@ -21,7 +24,7 @@ struct SiteRows {
 };
 
 SiteRows rows_at(const SitePlan& site, const ModelConfig& m) {
-    const std::int64_t K = m.num_experts_per_tok, most = std::min(2 * K, m.num_experts);
+    const std::int64_t K = m.router.num_experts_per_tok, most = std::min(2 * K, m.router.num_experts);
     return {site.block, site.experts == Experts::none ? 0 : K,
             site.experts == Experts::none    ? 0
             : site.experts == Experts::clean ? K
@@ -61,7 +64,7 @@ Prompts prompts_of_swept(const std::vector<Case>& scanned) {
 }
 
 Cost estimate(const TracingConfig& config, const ModelConfig& m, const Prompts& prompts) {
-    const std::int64_t D = m.hidden_size, L = m.num_hidden_layers, K = m.num_experts_per_tok;
+    const std::int64_t D = m.hidden_size, L = m.num_hidden_layers, K = m.router.num_experts_per_tok;
     const auto sites = sweep_sites(config, m);
     Cost cost{.prompts = prompts};
     cost.sweeps = config.noise.draws;

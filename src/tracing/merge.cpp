@@ -57,11 +57,11 @@ Attributes describe(const TracingConfig& config, const Job& job) {
     Attributes meta = {{"version", version}, {"model_type", m.model_type}};
     for (const auto& [key, value] : {std::pair{"num_hidden_layers", m.num_hidden_layers},
                                      {"hidden_size", m.hidden_size},
-                                     {"num_attention_heads", m.num_attention_heads},
-                                     {"num_key_value_heads", m.num_key_value_heads},
-                                     {"num_experts", m.num_experts},
-                                     {"num_experts_per_tok", m.num_experts_per_tok},
-                                     {"moe_intermediate_size", m.moe_intermediate_size},
+                                     {"num_attention_heads", m.heads.num_attention_heads},
+                                     {"num_key_value_heads", m.heads.num_key_value_heads},
+                                     {"num_experts", m.router.num_experts},
+                                     {"num_experts_per_tok", m.router.num_experts_per_tok},
+                                     {"moe_intermediate_size", m.expert.intermediate_size},
                                      {"vocab_size", m.vocab_size}})
         meta.emplace_back(key, std::to_string(value));
     const auto bos = bos_token(job.model.tokenizer, config.model.bos);

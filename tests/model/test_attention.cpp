@@ -12,16 +12,12 @@ using namespace moesweep;
 
 namespace {
 
-ModelConfig heads_of(std::int64_t heads, std::int64_t kv_heads, std::int64_t head_dim) {
-    ModelConfig config;
-    config.num_attention_heads = heads;
-    config.num_key_value_heads = kv_heads;
-    config.head_dim = head_dim;
-    return config;
+Heads heads_of(std::int64_t heads, std::int64_t kv_heads, std::int64_t head_dim) {
+    return {.num_attention_heads = heads, .num_key_value_heads = kv_heads, .head_dim = head_dim};
 }
 
 /// One row of heads [H + 2 Hkv, Dh] over the rows that it sees, itself the last of them.
-std::vector<double> naive(const ModelConfig& c, const at::Tensor& heads, const std::vector<std::int64_t>& seen) {
+std::vector<double> naive(const Heads& c, const at::Tensor& heads, const std::vector<std::int64_t>& seen) {
     const std::int64_t H = c.num_attention_heads, Hkv = c.num_key_value_heads, Dh = c.head_dim;
     const auto head = [&](std::int64_t row, std::int64_t h) {
         return heads.data_ptr<double>() + (row * (H + 2 * Hkv) + h) * Dh;
@@ -52,7 +48,7 @@ TEST_CASE("contexts see what is before them, rows their run's context and themse
     const Using library(product_library());
     for (const auto& [H, Hkv, Dh] : {std::tuple{4, 2, 8}, {6, 1, 10}, {3, 3, 16}}) {
         INFO(H << " heads of " << Dh << ", " << Hkv << " of keys");
-        const ModelConfig config = heads_of(H, Hkv, Dh);
+        const Heads config = heads_of(H, Hkv, Dh);
         std::vector<Context> contexts;  // some of one padded width, one without a token
         std::int64_t end = 0;
         for (const std::int64_t length : {5, 16, 0, 17, 1, 40, 15}) {
@@ -95,7 +91,7 @@ TEST_CASE("a row's attention depends neither on its place nor on its company", "
     INFO(per_kv << " heads of " << head_dim << " a key, " << length << " tokens before");
     const Using library(product_library());
     at::manual_seed(5);
-    const ModelConfig config = heads_of(2 * per_kv, 2, head_dim);
+    const Heads config = heads_of(2 * per_kv, 2, head_dim);
 
     constexpr std::int64_t rows = 70;  // more than a tile
     const at::Tensor heads = at::randn({length + rows, 2 * per_kv + 4, head_dim}, activation_dtype(precision));

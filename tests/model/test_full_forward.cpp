@@ -14,7 +14,7 @@ TEST_CASE("the last token's states and scores are the naive forward's, in any fa
     const Scratch scratch;
     const TinyModel model = write_tiny_model(scratch.folder(), tiny_config(family), 21);
     const Weights weights(scratch.folder(), model.config, Precision::fp64);
-    LayerSource layers(weights, {0, model.config.num_experts}, /*streamed=*/true);
+    LayerSource layers(weights, {0, model.config.router.num_experts}, /*streamed=*/true);
     const std::vector<std::vector<std::int32_t>> prompts = {{3, 1, 4, 1, 5, 9, 2, 6}, {60}, {8, 8, 0}};
     const at::Tensor states = full_forward(weights, layers, prompts), scores = logits(weights, states);
     REQUIRE(states.sizes().vec() == std::vector<std::int64_t>{12, model.config.hidden_size});

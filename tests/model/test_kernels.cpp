@@ -82,16 +82,14 @@ TEST_CASE("heads are normed, rotated and mixed", "[kernels]") {
     for (const auto& [H, Hkv, Dh, rotated] : std::vector<std::array<std::int64_t, 4>>{
              {4, 2, 8, 8}, {6, 1, 40, 20}, {8, 8, 64, 64}, {32, 4, 128, 128}, {4, 4, 256, 64}}) {
         INFO(H << " heads of " << Dh);
-        ModelConfig config;
-        config.rotary_dim = rotated;
-        config.rope_theta = 1e4;
+        const Rope rope{.rotary_dim = rotated, .rope_theta = 1e4};
         const std::int64_t contexts = 50, N = contexts + 37;  // one run's context, and rows of its last position
         const at::Tensor qkv = draw({N, (H + 2 * Hkv) * Dh}, dtype), q_norm = draw({Dh}, dtype),
                          k_norm = draw({Dh}, dtype);
         at::Tensor positions = at::arange(N, at::kLong).clamp_max(contexts);
         const at::Tensor first = at::zeros({N}, at::kInt), count = positions.to(at::kInt);
 
-        const Rotary exact(config, contexts + 1, Precision::fp64), rotary(config, contexts + 1, precision, *device);
+        const Rotary exact(rope, contexts + 1, Precision::fp64), rotary(rope, contexts + 1, precision, *device);
         const auto parts = qkv.to(at::kDouble).view({N, H + 2 * Hkv, Dh}).split_with_sizes({H, Hkv, Hkv}, 1);
         const auto placed = [&](const at::Tensor& x, const at::Tensor& norm) {
             return exact.rotate(with_norm ? normed(x, norm.to(at::kDouble), 1e-6) : x, positions);

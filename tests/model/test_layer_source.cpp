@@ -33,7 +33,7 @@ struct Opened {
         for (std::int64_t l = 0; l < count(); ++l) layers.push_back(weights.layer(l));
     }
     std::int64_t count() const { return model.config.num_hidden_layers; }
-    std::int64_t experts() const { return model.config.num_experts; }
+    std::int64_t experts() const { return model.config.router.num_experts; }
 
     /// Whether the source has layers [0, end) of a whole pass right.
     bool right(LayerSource& source, std::int64_t end) const {

@@ -84,11 +84,14 @@ TEST_CASE("Qwen3-MoE is read under both names of its fields") {
     const ModelConfig c = read(GENERATE(false, true) ? newer(qwen3_30b) : qwen3_30b);
     CHECK(c.model_type == "qwen3_moe");
     CHECK((c.vocab_size == 151936 && c.hidden_size == 2048 && c.num_hidden_layers == 48 && c.rms_norm_eps == 1e-6));
-    CHECK((c.num_attention_heads == 32 && c.num_key_value_heads == 4 && c.head_dim == 128 && c.rotary_dim == 128));
-    CHECK((c.rope_theta == 1e6 && c.qk_norm && !c.qkv_bias && !c.output_bias && c.sliding_window == 0));
-    CHECK((c.num_experts == 128 && c.num_experts_per_tok == 8 && c.moe_intermediate_size == 768 &&
-           c.shared_intermediate_size == 0));
-    CHECK((c.router == Router::softmax && c.norm_topk_prob && c.routed_scaling_factor == 1 && !c.tie_word_embeddings));
+    CHECK((c.heads.num_attention_heads == 32 && c.heads.num_key_value_heads == 4 && c.heads.head_dim == 128 &&
+           c.rope.rotary_dim == 128));
+    CHECK((c.rope.rope_theta == 1e6 && c.heads.qk_norm && !c.heads.qkv_bias && !c.heads.output_bias &&
+           c.sliding_window == 0));
+    CHECK((c.router.num_experts == 128 && c.router.num_experts_per_tok == 8 && c.expert.intermediate_size == 768 &&
+           c.shared_expert.intermediate_size == 0));
+    CHECK((c.router.score == Score::softmax && c.router.norm_topk_prob && c.router.routed_scaling_factor == 1 &&
+           !c.tie_word_embeddings));
     CHECK(c.is_moe == std::vector<bool>(48, true));
     CHECK(parameters(c) == 30'532'122'624);  // half of the bytes that the hub's index states
     CHECK(shape_of(c, "model.layers.47.self_attn.q_proj.weight") == "[4096,2048]");
@@ -99,10 +102,11 @@ TEST_CASE("Qwen3-MoE is read under both names of its fields") {
 TEST_CASE("Mixtral is read under both names of its fields") {
     const ModelConfig c = read(GENERATE(false, true) ? newer(mixtral_8x7b) : mixtral_8x7b);
     CHECK((c.vocab_size == 32000 && c.hidden_size == 4096 && c.num_hidden_layers == 32 && c.rms_norm_eps == 1e-5));
-    CHECK((c.num_attention_heads == 32 && c.num_key_value_heads == 8 && c.head_dim == 128 && c.rotary_dim == 128));
-    CHECK((c.rope_theta == 1e6 && !c.qk_norm && !c.qkv_bias && c.sliding_window == 0));
-    CHECK((c.num_experts == 8 && c.num_experts_per_tok == 2 && c.moe_intermediate_size == 14336));
-    CHECK((c.router == Router::softmax && c.norm_topk_prob));
+    CHECK((c.heads.num_attention_heads == 32 && c.heads.num_key_value_heads == 8 && c.heads.head_dim == 128 &&
+           c.rope.rotary_dim == 128));
+    CHECK((c.rope.rope_theta == 1e6 && !c.heads.qk_norm && !c.heads.qkv_bias && c.sliding_window == 0));
+    CHECK((c.router.num_experts == 8 && c.router.num_experts_per_tok == 2 && c.expert.intermediate_size == 14336));
+    CHECK((c.router.score == Score::softmax && c.router.norm_topk_prob));
     CHECK(c.is_moe == std::vector<bool>(32, true));
     CHECK(parameters(c) == 46'702'792'704);
     CHECK(shape_of(c, "model.layers.31.block_sparse_moe.experts.7.w2.weight") == "[4096,14336]");
@@ -111,12 +115,13 @@ TEST_CASE("Mixtral is read under both names of its fields") {
 
 TEST_CASE("GLM-4.5 is read under both names of its fields") {
     const ModelConfig c = read(GENERATE(false, true) ? newer(glm_4_5) : glm_4_5);
-    CHECK((c.num_attention_heads == 96 && c.num_key_value_heads == 8 && c.head_dim == 128 && c.rotary_dim == 64));
-    CHECK((c.rope_theta == 1e6 && c.qk_norm && c.qkv_bias && !c.output_bias));
-    CHECK((c.num_experts == 160 && c.num_experts_per_tok == 8 && c.moe_intermediate_size == 1536));
-    CHECK((c.shared_intermediate_size == 1536 && c.intermediate_size == 12288));
-    CHECK((c.router == Router::sigmoid && c.norm_topk_prob && c.routed_scaling_factor == 2.5));
-    CHECK((c.n_group == 1 && c.topk_group == 1));
+    CHECK((c.heads.num_attention_heads == 96 && c.heads.num_key_value_heads == 8 && c.heads.head_dim == 128 &&
+           c.rope.rotary_dim == 64));
+    CHECK((c.rope.rope_theta == 1e6 && c.heads.qk_norm && c.heads.qkv_bias && !c.heads.output_bias));
+    CHECK((c.router.num_experts == 160 && c.router.num_experts_per_tok == 8 && c.expert.intermediate_size == 1536));
+    CHECK((c.shared_expert.intermediate_size == 1536 && c.dense.intermediate_size == 12288));
+    CHECK((c.router.score == Score::sigmoid && c.router.norm_topk_prob && c.router.routed_scaling_factor == 2.5));
+    CHECK((c.router.n_group == 1 && c.router.topk_group == 1));
     CHECK(std::count(c.is_moe.begin(), c.is_moe.end(), false) == 3);
     CHECK((!c.is_moe[2] && c.is_moe[3]));
     CHECK(shape_of(c, "model.layers.2.mlp.up_proj.weight") == "[12288,5120]");
@@ -136,14 +141,15 @@ TEST_CASE("Variants within a family") {
                    {"sliding_window", 32}});
     ModelConfig c = read(config);
     CHECK(c.is_moe == std::vector<bool>{false, true, false, false, false, true});
-    CHECK((c.intermediate_size == 6144 && c.qkv_bias && c.output_bias && c.sliding_window == 32));
+    CHECK((c.dense.intermediate_size == 6144 && c.heads.qkv_bias && c.heads.output_bias && c.sliding_window == 32));
     CHECK(shape_of(c, "lm_head.weight") == "[151936,2048]");
     CHECK(shape_of(c, "model.layers.0.self_attn.o_proj.bias") == "[2048]");
 
     config = qwen3_30b;
     for (const char* key : {"head_dim", "num_key_value_heads", "norm_topk_prob", "rope_theta"}) config.erase(key);
     c = read(config);
-    CHECK((c.head_dim == 64 && c.num_key_value_heads == 4 && !c.norm_topk_prob && c.rope_theta == 10000));
+    CHECK((c.heads.head_dim == 64 && c.heads.num_key_value_heads == 4 && !c.router.norm_topk_prob &&
+           c.rope.rope_theta == 10000));
 
     config = mixtral_8x7b;
     config["sliding_window"] = 4096;
@@ -156,7 +162,8 @@ TEST_CASE("Variants within a family") {
                    {"use_qk_norm", false},
                    {"attention_bias", false}});
     c = read(config);
-    CHECK((c.n_group == 8 && c.topk_group == 4 && c.shared_intermediate_size == 3072 && !c.qk_norm && !c.qkv_bias));
+    CHECK((c.router.n_group == 8 && c.router.topk_group == 4 && c.shared_expert.intermediate_size == 3072 &&
+           !c.heads.qk_norm && !c.heads.qkv_bias));
 }
 
 TEST_CASE("What is not supported or cannot be is refused by name") {

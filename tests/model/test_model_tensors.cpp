@@ -30,7 +30,7 @@ ModelConfig config_of(const std::string& family) {
 TEST_CASE("a share's list is that of the whole layer without the other experts") {
     const auto family = GENERATE(as<std::string>{}, "qwen3_moe", "mixtral", "glm4_moe");
     const ModelConfig config = config_of(family);
-    const std::int64_t E = config.num_experts;
+    const std::int64_t E = config.router.num_experts;
     for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer)
         for (const ExpertShare share : {ExpertShare{0, E}, {0, 0}, {1, 3}, {E - 1, E}}) {
             std::vector<std::string> expected, got;
@@ -50,7 +50,7 @@ TEST_CASE("no two tensors of a model have one name, and each of a layer names it
     for (const ExpectedTensor& tensor : all) names.insert(tensor.name);
     CHECK(names.size() == all.size());
     for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer)
-        for (const LayerTensor& tensor : layer_tensors(config, layer, {0, config.num_experts})) {
+        for (const LayerTensor& tensor : layer_tensors(config, layer, {0, config.router.num_experts})) {
             CHECK(layer_named_by(tensor.stored.name) == layer);
             CHECK(names.contains(tensor.stored.name));
         }

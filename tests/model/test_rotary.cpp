@@ -11,17 +11,14 @@ using namespace moesweep;
 
 namespace {
 
-ModelConfig rotation(std::int64_t rotated, double theta) {
-    ModelConfig config;
-    config.rotary_dim = rotated;
-    config.rope_theta = theta;
-    return config;
+Rope rotation(std::int64_t rotated, double theta) {
+    return {.rotary_dim = rotated, .rope_theta = theta};
 }
 
-struct Heads {
+struct Drawn {
     at::Tensor x, positions;  // [rows, heads, Dh], [rows]
 };
-Heads draw(std::int64_t head_dim, std::int64_t length, at::ScalarType dtype = at::kDouble) {
+Drawn draw(std::int64_t head_dim, std::int64_t length, at::ScalarType dtype = at::kDouble) {
     return {at::randn({40, 3, head_dim}, at::TensorOptions(dtype)), at::randint(length, {40}, at::kLong)};
 }
 
@@ -71,10 +68,10 @@ TEST_CASE("a product of rotated heads depends on how far apart they are", "[rota
 
 TEST_CASE("no entry of the tables depends on how long they are, and all are double's", "[rotary]") {
     const auto precision = GENERATE(Precision::fp32, Precision::fp64, Precision::parity);
-    const ModelConfig config = rotation(64, 1e6);
-    const Rotary exact(config, 500, Precision::fp64), longer(config, 500, precision);
+    const Rope rope = rotation(64, 1e6);
+    const Rotary exact(rope, 500, Precision::fp64), longer(rope, 500, precision);
     for (const std::int64_t length : {1, 2, 33, 500}) {
-        const Rotary rotary(config, length, precision);
+        const Rotary rotary(rope, length, precision);
         CHECK(at::equal(rotary.cos, longer.cos.narrow(0, 0, length)));
         CHECK(at::equal(rotary.sin, longer.sin.narrow(0, 0, length)));
     }

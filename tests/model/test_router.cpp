@@ -24,32 +24,29 @@ struct Routed {
 
 struct Kind {
     const char* name;
-    Router router;
+    Score score;
     std::int64_t experts, per_token, groups = 1, best_groups = 1;
     bool norm = true;
     double scale = 1;
 };
 const Kind kinds[] = {
-    {"softmax as Mixtral's", Router::softmax, 8, 2},
-    {"softmax without renormalised weights", Router::softmax, 12, 4, 1, 1, false},
-    {"softmax that routes to all", Router::softmax, 4, 4},
-    {"sigmoid", Router::sigmoid, 9, 3, 1, 1, true, 2.5},
-    {"sigmoid with groups", Router::sigmoid, 24, 4, 6, 3, true, 1.7},
-    {"sigmoid with groups of two", Router::sigmoid, 16, 2, 8, 4, false, 0.5},
-    {"sigmoid with all groups", Router::sigmoid, 12, 3, 3, 3, false},
+    {"softmax as Mixtral's", Score::softmax, 8, 2},
+    {"softmax without renormalised weights", Score::softmax, 12, 4, 1, 1, false},
+    {"softmax that routes to all", Score::softmax, 4, 4},
+    {"sigmoid", Score::sigmoid, 9, 3, 1, 1, true, 2.5},
+    {"sigmoid with groups", Score::sigmoid, 24, 4, 6, 3, true, 1.7},
+    {"sigmoid with groups of two", Score::sigmoid, 16, 2, 8, 4, false, 0.5},
+    {"sigmoid with all groups", Score::sigmoid, 12, 3, 3, 3, false},
 };
 
-ModelConfig config_of(const Kind& kind) {
-    ModelConfig config;
-    config.hidden_size = D;
-    config.router = kind.router;
-    config.num_experts = kind.experts;
-    config.num_experts_per_tok = kind.per_token;
-    config.n_group = kind.groups;
-    config.topk_group = kind.best_groups;
-    config.norm_topk_prob = kind.norm;
-    config.routed_scaling_factor = kind.scale;
-    return config;
+Router config_of(const Kind& kind) {
+    return {.num_experts = kind.experts,
+            .num_experts_per_tok = kind.per_token,
+            .score = kind.score,
+            .norm_topk_prob = kind.norm,
+            .routed_scaling_factor = kind.scale,
+            .n_group = kind.groups,
+            .topk_group = kind.best_groups};
 }
 
 MoeWeights router_of(const Kind& kind, Precision precision) {
@@ -57,7 +54,7 @@ MoeWeights router_of(const Kind& kind, Precision precision) {
     MoeWeights moe;
     moe.precision = precision;
     moe.router = at::randn({kind.experts, D}, options);
-    if (kind.router == Router::sigmoid) moe.correction_bias = at::randn({kind.experts}, options) * 0.3;
+    if (kind.score == Score::sigmoid) moe.correction_bias = at::randn({kind.experts}, options) * 0.3;
     return moe;
 }
 
@@ -77,11 +74,11 @@ Routed naive(const Kind& kind, const MoeWeights& moe, const double* x, const std
     for (std::size_t e = 0; e < E; ++e) {
         for (std::int64_t d = 0; d < D; ++d)
             scores[e] += moe.router.data_ptr<double>()[static_cast<std::int64_t>(e) * D + d] * x[d];
-        scores[e] = kind.router == Router::softmax ? std::exp(scores[e]) : 1 / (1 + std::exp(-scores[e]));
+        scores[e] = kind.score == Score::softmax ? std::exp(scores[e]) : 1 / (1 + std::exp(-scores[e]));
         total += scores[e];
     }
     for (std::size_t e = 0; e < E; ++e) {
-        if (kind.router == Router::softmax) scores[e] /= total;  // over all, banned or not
+        if (kind.score == Score::softmax) scores[e] /= total;  // over all, banned or not
         const double bias = moe.correction_bias.defined() ? moe.correction_bias.data_ptr<double>()[e] : 0;
         choice[e] = banned[e] ? -infinity : scores[e] + bias;
     }
@@ -111,7 +108,7 @@ Routed naive(const Kind& kind, const MoeWeights& moe, const double* x, const std
 }
 
 /// Random bans [rows, E] that leave every row enough: in the first row as many as can be, in the last none.
-at::Tensor draw_bans(const ModelConfig& config) {
+at::Tensor draw_bans(const Router& config) {
     const std::int64_t E = config.num_experts;
     const at::Tensor banned = at::zeros({rows, E}, at::kBool), order = at::rand({rows, E}).argsort(std::int64_t{-1});
     for (std::int64_t row = 0; row + 1 < rows; ++row) {
@@ -137,7 +134,7 @@ TEST_CASE("every kind of router chooses and weighs as defined, bans or none", "[
     at::manual_seed(3);
     for (const Kind& kind : kinds) {
         INFO(kind.name);
-        const ModelConfig config = config_of(kind);
+        const Router config = config_of(kind);
         const MoeWeights moe = router_of(kind, Precision::fp64);
         const at::Tensor x = at::randn({rows, D}, at::kDouble), nothing = at::zeros({rows, kind.experts}, at::kBool);
         for (const at::Tensor& banned : {at::Tensor(), nothing, draw_bans(config)}) {
@@ -166,7 +163,7 @@ TEST_CASE("a row's routing has the same bits in any company", "[router]") {
     const auto precision = GENERATE(Precision::fp32, Precision::fp64, Precision::parity);
     for (const Kind& kind : kinds) {
         INFO(kind.name);
-        const ModelConfig config = config_of(kind);
+        const Router config = config_of(kind);
         const MoeWeights moe = router_of(kind, precision);
         const at::Tensor x = at::randn({rows, D}, moe.router.options()), banned = draw_bans(config);
         const Routing all = route(moe, config, x, banned);
@@ -186,7 +183,7 @@ TEST_CASE("a row's routing has the same bits in any company", "[router]") {
 
 TEST_CASE("parity rounds the weights to bf16 in the family that does so, and in no other", "[router]") {
     at::manual_seed(5);
-    ModelConfig config = config_of(kinds[0]);
+    Router config = config_of(kinds[0]);
     const MoeWeights moe = router_of(kinds[0], Precision::parity);
     const at::Tensor x = at::randn({rows, D});
     const at::Tensor kept = route(moe, config, x).weights;
@@ -197,8 +194,8 @@ TEST_CASE("parity rounds the weights to bf16 in the family that does so, and in 
 }
 
 TEST_CASE("how many experts bans leave, and a row that has too few", "[router]") {
-    const Kind grouped{"", Router::sigmoid, 8, 3, 4, 2};
-    const ModelConfig config = config_of(grouped), softmax = config_of(kinds[0]);
+    const Kind grouped{"", Score::sigmoid, 8, 3, 4, 2};
+    const Router config = config_of(grouped), softmax = config_of(kinds[0]);
     const std::vector<bool> none(8);
     CHECK((choosable_experts(config, none) == 4 && choosable_experts(softmax, none) == 8));
     const std::vector<bool> one = {true, false, false, false, false, false, false, false};

@@ -42,36 +42,37 @@ Names mlp_names(const std::string& prefix) {
 
 void check_attention(const StoredModel& model, const LayerWeights& layer, const std::string& prefix) {
     const ModelConfig& c = model.config;
-    const std::int64_t D = c.hidden_size, H = c.num_attention_heads, Hkv = c.num_key_value_heads, Dh = c.head_dim;
+    const std::int64_t D = c.hidden_size, H = c.heads.num_attention_heads, Hkv = c.heads.num_key_value_heads,
+                       Dh = c.heads.head_dim;
     const std::string q = prefix + "q_proj.", k = prefix + "k_proj.", v = prefix + "v_proj.", o = prefix + "o_proj.";
     check(model, layer.qkv, {(H + 2 * Hkv) * Dh, D}, {q + "weight", k + "weight", v + "weight"});
     check(model, layer.output, {D, H * Dh}, {o + "weight"});
-    CHECK(layer.qkv_bias.defined() == c.qkv_bias);
-    CHECK(layer.output_bias.defined() == c.output_bias);
-    CHECK(layer.q_norm.defined() == c.qk_norm);
-    if (c.qkv_bias) check(model, layer.qkv_bias, {(H + 2 * Hkv) * Dh}, {q + "bias", k + "bias", v + "bias"});
-    if (c.output_bias) check(model, layer.output_bias, {D}, {o + "bias"});
-    if (c.qk_norm) check(model, layer.q_norm, {Dh}, {prefix + "q_norm.weight"});
-    if (c.qk_norm) check(model, layer.k_norm, {Dh}, {prefix + "k_norm.weight"});
+    CHECK(layer.qkv_bias.defined() == c.heads.qkv_bias);
+    CHECK(layer.output_bias.defined() == c.heads.output_bias);
+    CHECK(layer.q_norm.defined() == c.heads.qk_norm);
+    if (c.heads.qkv_bias) check(model, layer.qkv_bias, {(H + 2 * Hkv) * Dh}, {q + "bias", k + "bias", v + "bias"});
+    if (c.heads.output_bias) check(model, layer.output_bias, {D}, {o + "bias"});
+    if (c.heads.qk_norm) check(model, layer.q_norm, {Dh}, {prefix + "q_norm.weight"});
+    if (c.heads.qk_norm) check(model, layer.k_norm, {Dh}, {prefix + "k_norm.weight"});
 }
 
 void check_moe(const StoredModel& model, const MoeWeights& moe, const std::string& prefix, ExpertShare share) {
     const ModelConfig& c = model.config;
     const bool mixtral = c.model_type == "mixtral";
     const std::string block = prefix + (mixtral ? "block_sparse_moe." : "mlp.");
-    check(model, moe.router, {c.num_experts, c.hidden_size}, {block + "gate.weight"});
+    check(model, moe.router, {c.router.num_experts, c.hidden_size}, {block + "gate.weight"});
     CHECK(moe.correction_bias.defined() == (c.model_type == "glm4_moe"));
     if (moe.correction_bias.defined())
-        check(model, moe.correction_bias, {c.num_experts}, {block + "gate.e_score_correction_bias"});
+        check(model, moe.correction_bias, {c.router.num_experts}, {block + "gate.e_score_correction_bias"});
     CHECK(moe.first_expert == share.first);
     REQUIRE(static_cast<std::int64_t>(moe.experts.size()) == share.end - share.first);
     for (std::int64_t e = share.first; e < share.end; ++e) {
         const std::string expert = block + "experts." + std::to_string(e) + ".";
-        check(model, moe.experts[static_cast<std::size_t>(e - share.first)], c.moe_intermediate_size,
+        check(model, moe.experts[static_cast<std::size_t>(e - share.first)], c.expert.intermediate_size,
               mixtral ? Names{expert + "w1.weight", expert + "w3.weight", expert + "w2.weight"} : mlp_names(expert));
     }
     CHECK(moe.shared.has_value() == (c.model_type == "glm4_moe"));
-    if (moe.shared) check(model, *moe.shared, c.shared_intermediate_size, mlp_names(block + "shared_experts."));
+    if (moe.shared) check(model, *moe.shared, c.shared_expert.intermediate_size, mlp_names(block + "shared_experts."));
 }
 
 void check_layer(const StoredModel& model, const LayerWeights& layer, std::int64_t index, ExpertShare share) {
@@ -82,7 +83,7 @@ void check_layer(const StoredModel& model, const LayerWeights& layer, std::int64
     REQUIRE(layer.moe.has_value() == model.config.is_moe[static_cast<std::size_t>(index)]);
     REQUIRE(layer.dense.has_value() != layer.moe.has_value());
     if (layer.moe) check_moe(model, *layer.moe, prefix, share);
-    if (layer.dense) check(model, *layer.dense, model.config.intermediate_size, mlp_names(prefix + "mlp."));
+    if (layer.dense) check(model, *layer.dense, model.config.dense.intermediate_size, mlp_names(prefix + "mlp."));
 }
 
 Json family_with_biases(const std::string& family) {
@@ -116,7 +117,7 @@ TEST_CASE("A layer of any family and share holds the numbers on disk, whatever t
     for (const Precision precision : {Precision::fp32, Precision::fp64, Precision::split}) {
         const auto dtypes = precision == Precision::split ? Names{"BF16"} : Names{"F32", "BF16", "F16"};
         const StoredModel model = write_stored_model(scratch.folder(), family_with_biases(family), 3, dtypes, layout);
-        const std::int64_t E = model.config.num_experts;
+        const std::int64_t E = model.config.router.num_experts;
         const Weights weights(scratch.folder(), model.config, precision);
         for (const ExpertShare share : {ExpertShare{0, E}, {1, E - 1}, {2, 2}, {E - 1, E}})
             for (std::int64_t l = 0; l < model.config.num_hidden_layers; ++l)

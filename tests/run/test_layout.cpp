@@ -22,7 +22,7 @@ struct Model {
     std::int64_t bytes_of_layer(std::int64_t l, std::int64_t ranks) const {
         std::int64_t most = 0;
         for (std::int64_t rank = 0; rank < ranks; ++rank)
-            most = std::max(most, weights.layer_bytes(l, expert_share(tiny.config.num_experts, rank, ranks)));
+            most = std::max(most, weights.layer_bytes(l, expert_share(tiny.config.router.num_experts, rank, ranks)));
         return most;
     }
     std::int64_t resident_bytes(std::int64_t ranks) const {

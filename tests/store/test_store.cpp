@@ -156,14 +156,15 @@ TEST_CASE("a run folder keeps to its configuration") {
     }
     SECTION("another architecture is refused by its field, but in a run that says nothing of it") {
         Identity identity = some_identity();
-        identity.insert(identity.end(), {{"architecture.rope_theta", "10000"}, {"bos", "none"}});
+        identity.insert(identity.end(), {{"architecture.rope.rope_theta", "10000"}, {"bos", "none"}});
         store.open(to_ini(config), identity);
         const Store later(scratch / "later");
         later.open(to_ini(config), identity);
-        value_of(identity, "architecture.rope_theta") = "1000000";
+        value_of(identity, "architecture.rope.rope_theta") = "1000000";
         const Failure failure = failure_of([&] { later.open(to_ini(config), identity); });
         CHECK(failure.code == Exit::other_run);
-        CHECK_THAT(failure.message, Contains("architecture.rope_theta: this run has 10000, ") && Contains(" 1000000;"));
+        CHECK_THAT(failure.message,
+                   Contains("architecture.rope.rope_theta: this run has 10000, ") && Contains(" 1000000;"));
     }
     SECTION("a key that may change is taken over") {
         config.run.progress = 1;

@@ -55,18 +55,19 @@ struct Layer {
 /// One head's part of a projection, with bias, norm and rotation.
 Vector head(const Layer& layer, const std::string& which, std::size_t index, const Vector& x, std::size_t position) {
     const ModelConfig& c = layer.model.config;
-    const auto Dh = static_cast<std::size_t>(c.head_dim), half = static_cast<std::size_t>(c.rotary_dim / 2);
+    const auto Dh = static_cast<std::size_t>(c.heads.head_dim), half = static_cast<std::size_t>(c.rope.rotary_dim / 2);
     Vector all = times(layer("self_attn." + which + "_proj.weight"), x);
     const Vector bias = layer.or_empty("self_attn." + which + "_proj.bias");
     if (!bias.empty()) all = all + bias;
     Vector out(all.begin() + static_cast<std::ptrdiff_t>(index * Dh),
                all.begin() + static_cast<std::ptrdiff_t>((index + 1) * Dh));
     if (which == "v") return out;
-    if (c.qk_norm) out = normed(out, layer("self_attn." + which + "_norm.weight"), c.rms_norm_eps);
+    if (c.heads.qk_norm) out = normed(out, layer("self_attn." + which + "_norm.weight"), c.rms_norm_eps);
     const Vector plain = out;
     for (std::size_t i = 0; i < half; ++i) {
-        const double angle = static_cast<double>(position) *
-                             std::pow(c.rope_theta, -2.0 * static_cast<double>(i) / static_cast<double>(c.rotary_dim));
+        const double angle =
+            static_cast<double>(position) *
+            std::pow(c.rope.rope_theta, -2.0 * static_cast<double>(i) / static_cast<double>(c.rope.rotary_dim));
         out[i] = plain[i] * std::cos(angle) - plain[i + half] * std::sin(angle);
         out[i + half] = plain[i + half] * std::cos(angle) + plain[i] * std::sin(angle);
     }
@@ -75,8 +76,8 @@ Vector head(const Layer& layer, const std::string& which, std::size_t index, con
 
 std::vector<Vector> attention(const Layer& layer, const std::vector<Vector>& x) {
     const ModelConfig& c = layer.model.config;
-    const auto heads = static_cast<std::size_t>(c.num_attention_heads),
-               group = heads / static_cast<std::size_t>(c.num_key_value_heads);
+    const auto heads = static_cast<std::size_t>(c.heads.num_attention_heads),
+               group = heads / static_cast<std::size_t>(c.heads.num_key_value_heads);
     std::vector<Vector> out;
     for (std::size_t t = 0; t < x.size(); ++t) {
         Vector mixed;
@@ -86,7 +87,7 @@ std::vector<Vector> attention(const Layer& layer, const std::vector<Vector>& x) 
             for (std::size_t s = 0; s <= t; ++s) {
                 const Vector k = head(layer, "k", h / group, x[s], s);
                 weights.push_back(std::exp(std::inner_product(q.begin(), q.end(), k.begin(), 0.0) /
-                                           std::sqrt(static_cast<double>(c.head_dim))));
+                                           std::sqrt(static_cast<double>(c.heads.head_dim))));
             }
             const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
             Vector value(q.size());
@@ -114,7 +115,7 @@ void route(const Layer& layer, const Vector& x, Block& block) {
     const ModelConfig& c = layer.model.config;
     const std::string prefix = c.model_type == "mixtral" ? "block_sparse_moe." : "mlp.";
     Vector scores = times(layer(prefix + "gate.weight"), x);
-    if (c.router == Router::sigmoid) {
+    if (c.router.score == Score::sigmoid) {
         for (auto& s : scores) s = 1 / (1 + std::exp(-s));
     } else {
         double total = 0;
@@ -122,22 +123,22 @@ void route(const Layer& layer, const Vector& x, Block& block) {
         for (auto& s : scores) s /= total;
     }
     Vector choice = scores;
-    if (c.router == Router::sigmoid) choice = choice + layer(prefix + "gate.e_score_correction_bias");
-    if (c.topk_group < c.n_group) {
-        const std::size_t size = choice.size() / static_cast<std::size_t>(c.n_group);
+    if (c.router.score == Score::sigmoid) choice = choice + layer(prefix + "gate.e_score_correction_bias");
+    if (c.router.topk_group < c.router.n_group) {
+        const std::size_t size = choice.size() / static_cast<std::size_t>(c.router.n_group);
         Vector best_two;
-        for (std::size_t g = 0; g < static_cast<std::size_t>(c.n_group); ++g) {
+        for (std::size_t g = 0; g < static_cast<std::size_t>(c.router.n_group); ++g) {
             Vector members(choice.begin() + static_cast<std::ptrdiff_t>(g * size),
                            choice.begin() + static_cast<std::ptrdiff_t>((g + 1) * size));
             std::sort(members.rbegin(), members.rend());
             best_two.push_back(members[0] + members[1]);
         }
         const auto order = descending(best_two);
-        for (std::size_t rank = static_cast<std::size_t>(c.topk_group); rank < order.size(); ++rank)
+        for (std::size_t rank = static_cast<std::size_t>(c.router.topk_group); rank < order.size(); ++rank)
             for (std::size_t i = 0; i < size; ++i) choice[static_cast<std::size_t>(order[rank]) * size + i] = -INFINITY;
     }
     const auto order = descending(choice);
-    const auto K = static_cast<std::size_t>(c.num_experts_per_tok);
+    const auto K = static_cast<std::size_t>(c.router.num_experts_per_tok);
     block.gap = K < order.size()
                     ? choice[static_cast<std::size_t>(order[K - 1])] - choice[static_cast<std::size_t>(order[K])]
                     : INFINITY;
@@ -145,7 +146,7 @@ void route(const Layer& layer, const Vector& x, Block& block) {
     for (std::size_t k = 0; k < K; ++k) total += scores[static_cast<std::size_t>(order[k])];
     for (std::size_t k = 0; k < K; ++k)
         block.routed.emplace_back(order[k], scores[static_cast<std::size_t>(order[k])] /
-                                                (c.norm_topk_prob ? total : 1) * c.routed_scaling_factor);
+                                                (c.router.norm_topk_prob ? total : 1) * c.router.routed_scaling_factor);
     std::stable_sort(block.routed.begin(), block.routed.end(),
                      [](const auto& a, const auto& b) { return a.second > b.second; });
 }
@@ -164,7 +165,7 @@ Block moe(const Layer& layer, const Vector& x) {
             scaled(swiglu(matrix("gate_proj", "w1"), matrix("up_proj", "w3"), matrix("down_proj", "w2"), x), weight);
         block.output = block.output + block.contributions[e];
     }
-    if (layer.model.config.shared_intermediate_size > 0)
+    if (layer.model.config.shared_expert.intermediate_size > 0)
         block.output = block.output + swiglu(layer("mlp.shared_experts.gate_proj.weight"),
                                              layer("mlp.shared_experts.up_proj.weight"),
                                              layer("mlp.shared_experts.down_proj.weight"), x);

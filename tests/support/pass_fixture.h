@@ -45,7 +45,7 @@ struct Fixture {
     Fixture(const Json& json, Precision precision, std::size_t count)
         : model(write_tiny_model(scratch.folder(), json, 11)),
           weights(scratch.folder(), model.config, precision),
-          layers(weights, {0, model.config.num_experts}, /*streamed=*/false),
+          layers(weights, {0, model.config.router.num_experts}, /*streamed=*/false),
           cases(make_cases(static_cast<int>(model.config.vocab_size), count, 5)) {
         at::set_num_threads(1);
         for (std::size_t i = 0; i < count; ++i)

@@ -35,7 +35,7 @@ int main(int argc, char** argv) try {
                           precision == "fp64"    ? Precision::fp64
                           : precision == "split" ? Precision::split
                                                  : Precision::fp32);
-    LayerSource layers(weights, {0, model.num_experts}, /*streamed=*/true);
+    LayerSource layers(weights, {0, model.router.num_experts}, /*streamed=*/true);
     const at::Tensor scores = logits(weights, full_forward(weights, layers, {&ids, 1})).to(at::kDouble).contiguous();
     const double* line = scores.data_ptr<double>();
     for (std::int64_t t = 0; t < scores.size(0); ++t, line += scores.size(1))

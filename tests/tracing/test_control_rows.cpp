@@ -118,7 +118,7 @@ TEST_CASE("every subset and every pair at equal norm equals one naive forward", 
     }
     const auto sites = static_cast<int>(f.cases.size()) *
                        static_cast<int>(std::count(f.model.config.is_moe.begin(), f.model.config.is_moe.end(), true));
-    CHECK(seen[Kind::subset] == sites * ((1 << f.model.config.num_experts_per_tok) - 1));
+    CHECK(seen[Kind::subset] == sites * ((1 << f.model.config.router.num_experts_per_tok) - 1));
     CHECK(seen[Kind::equal_norm] > 0);
 }
 

@@ -17,7 +17,7 @@ double operations(const LayerWeights& layer, const ModelConfig& m) {
     const auto of_mlp = [](const Mlp& mlp) { return mlp.gate_up.numel() + mlp.down.numel(); };
     std::int64_t numbers = layer.qkv.numel() + layer.output.numel();
     if (layer.dense) return 2.0 * static_cast<double>(numbers + of_mlp(*layer.dense));
-    numbers += layer.moe->router.numel() + m.num_experts_per_tok * of_mlp(layer.moe->experts[0]);
+    numbers += layer.moe->router.numel() + m.router.num_experts_per_tok * of_mlp(layer.moe->experts[0]);
     if (layer.moe->shared) numbers += of_mlp(*layer.moe->shared);
     return 2.0 * static_cast<double>(numbers);
 }
@@ -39,10 +39,10 @@ TEST_CASE("rows, their layers and their arithmetic are counted as they are compu
     const Prompts prompts{.cases = 7, .mean_tokens = 9, .max_tokens = 14};
     const Cost cost = estimate(config, m, prompts);
 
-    const std::int64_t sweeps = 5, K = m.num_experts_per_tok, L = m.num_hidden_layers;
+    const std::int64_t sweeps = 5, K = m.router.num_experts_per_tok, L = m.num_hidden_layers;
     const std::int64_t experts = config.sweep.experts == Experts::none    ? 0
                                  : config.sweep.experts == Experts::clean ? K
-                                                                          : std::min(2 * K, m.num_experts);
+                                                                          : std::min(2 * K, m.router.num_experts);
     const std::int64_t subsets = config.sweep.subsets ? (1 << K) - 1 : 0;
     std::int64_t moe_layers = 0, row_layers = 0, rows = 0;
     double flops = 0;

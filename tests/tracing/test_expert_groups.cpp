@@ -11,7 +11,7 @@ struct GroupFixture : Fixture {
     LayerSource share;
     GroupFixture(const Json& json, Precision precision, std::size_t count, bool streamed)
         : Fixture(json, precision, count),
-          share(weights, expert_share(model.config.num_experts, world().rank(), world().size()), streamed) {}
+          share(weights, expert_share(model.config.router.num_experts, world().rank(), world().size()), streamed) {}
 
     /// This rank's cases, and the whole group at work on all.
     std::pair<std::size_t, std::size_t> own_cases() const {
@@ -122,6 +122,6 @@ TEST_CASE("a row travels once to each rank that holds some of its experts", "[gr
     CHECK(std::accumulate(all_slots.begin(), all_slots.end(), 0.0) == double(expected));  // each slot is computed once
     if (world().size() == 1) CHECK(rows == 0);
     if (world().size() > 1) CHECK(rows > 0);
-    const auto K = static_cast<std::int64_t>(f.model.config.num_experts_per_tok);
+    const auto K = static_cast<std::int64_t>(f.model.config.router.num_experts_per_tok);
     CHECK(rows <= expected / K * std::min<std::int64_t>(K, world().size() - 1));
 }

@@ -13,7 +13,7 @@ namespace {
 /// The cases of a fixture on a device.
 PassResult run_on(c10::Device device, const Fixture& f, Precision precision, bool streamed, const PassPlan& plan) {
     const Weights weights(f.scratch.folder(), f.model.config, precision, device);
-    LayerSource layers(weights, {0, f.model.config.num_experts}, streamed);
+    LayerSource layers(weights, {0, f.model.config.router.num_experts}, streamed);
     run_pass({weights, layers, f.alone}, std::span(f.pass_cases).first(1),
              plan);  // the next finds memory that was used
     return run_pass({weights, layers, f.alone}, f.pass_cases, plan).value();

@@ -124,7 +124,7 @@ TEST_CASE("the routing union gives what the block gives, but for the shared expe
     }
     REQUIRE(block.size() == joined.size());
     for (std::size_t i = 0; i < block.size(); ++i) largest = std::max(largest, std::abs(block[i] - joined[i]));
-    if (f.model.config.shared_intermediate_size == 0)
+    if (f.model.config.shared_expert.intermediate_size == 0)
         CHECK(largest < 1e-12);
     else
         CHECK(largest > 1e-3);

@@ -22,8 +22,7 @@ struct Context {
 class Attention {
   public:
     /// `contexts`, one per run, fill rows [0, contexts_end) of the hidden states without a hole.
-    Attention(const ModelConfig& config, std::vector<Context> contexts, Precision precision,
-              c10::Device device = at::kCPU);
+    Attention(const Heads& heads, std::vector<Context> contexts, Precision precision, c10::Device device = at::kCPU);
 
     /// Appends a row of each given run after those that are there.
     void add_rows(std::span<const std::int64_t> runs);

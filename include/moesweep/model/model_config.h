@@ -1,6 +1,7 @@
 // The architecture in one page: a decoder-only MoE transformer as config.json describes it. Field names are Hugging
-// Face's. Each family (src/model/families/) has its own defaults, and fills in what its config.json says or implies;
-// nothing else asks for the family.
+// Face's, and what comes in variants stands in a small struct, which is all that the code for it takes. Each family
+// (src/model/families/) has its own defaults, and fills in what its config.json says or implies; nothing else asks for
+// the family.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -12,9 +13,40 @@
 
 namespace moesweep {
 
-enum class Router {
-    softmax,  ///< top-k of softmax(logits)
-    sigmoid,  ///< top-k of sigmoid(logits) + correction bias, within the best groups; the bias does not weigh
+/// Grouped-query attention.
+struct Heads {
+    std::int64_t num_attention_heads = 0;  ///< H
+    std::int64_t num_key_value_heads = 0;  ///< Hkv
+    std::int64_t head_dim = 0;             ///< Dh
+    bool qkv_bias = false, output_bias = false;
+    bool qk_norm = false;  ///< RMSNorm over each head of q and k before the rotation
+};
+
+/// Rotary position embedding.
+struct Rope {
+    std::int64_t rotary_dim = 0;  ///< leading head dimensions that are rotated, in two halves
+    double rope_theta = 0;
+};
+
+/// What a router's choice compares.
+enum class Score {
+    softmax,  ///< softmax(logits)
+    sigmoid,  ///< sigmoid(logits) + correction bias, within the best groups; the bias does not weigh
+};
+
+struct Router {
+    std::int64_t num_experts = 0;          ///< E
+    std::int64_t num_experts_per_tok = 0;  ///< K
+    Score score = Score::softmax;
+    bool norm_topk_prob = true;           ///< the K weights are divided by their sum
+    bool weights_in_model_dtype = false;  ///< rounded to the model's dtype, where other families keep fp32 (parity)
+    double routed_scaling_factor = 1;
+    std::int64_t n_group = 1, topk_group = 1;
+};
+
+/// A SwiGLU feed-forward.
+struct FeedForward {
+    std::int64_t intermediate_size = 0;  ///< F, 0 = none
 };
 
 struct ModelConfig {
@@ -25,28 +57,13 @@ struct ModelConfig {
     double rms_norm_eps = 0;
     bool tie_word_embeddings = false;
 
-    // attention
-    std::int64_t num_attention_heads = 0;  ///< H
-    std::int64_t num_key_value_heads = 0;  ///< Hkv
-    std::int64_t head_dim = 0;             ///< Dh
-    std::int64_t rotary_dim = 0;           ///< leading head dimensions that are rotated, in two halves
-    double rope_theta = 0;
-    bool qkv_bias = false, output_bias = false;
-    bool qk_norm = false;             ///< RMSNorm over each head of q and k before the rotation
+    Heads heads;
+    Rope rope;
     std::int64_t sliding_window = 0;  ///< longest prompt that attends to all of itself; 0 = no window
 
-    // feed-forward
-    std::vector<bool> is_moe;                   ///< per layer: a MoE block, else a dense one
-    std::int64_t intermediate_size = 0;         ///< F of a dense layer
-    std::int64_t moe_intermediate_size = 0;     ///< F of an expert
-    std::int64_t num_experts = 0;               ///< E
-    std::int64_t num_experts_per_tok = 0;       ///< K
-    std::int64_t shared_intermediate_size = 0;  ///< F of the shared expert, 0 = none
-    Router router = Router::softmax;
-    bool norm_topk_prob = true;           ///< the K weights are divided by their sum
-    bool weights_in_model_dtype = false;  ///< rounded to the model's dtype, where other families keep fp32 (parity)
-    double routed_scaling_factor = 1;
-    std::int64_t n_group = 1, topk_group = 1;
+    std::vector<bool> is_moe;  ///< per layer: a MoE block, else a dense one
+    FeedForward dense, expert, shared_expert;
+    Router router;
 };
 
 /// Reads MODEL/config.json. What it leaves out has the value that transformers' class of the family gives it.

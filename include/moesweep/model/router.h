@@ -20,10 +20,10 @@ struct Routing {
 /// K. All scores stay as they are: softmax runs over all logits. A banned expert adds nothing to its group's score, and
 /// a group of nothing but banned experts is chosen last. Each row must have K experts left to choose from, which the
 /// caller makes sure of by choosable_experts(); else Error(internal).
-Routing route(const MoeWeights& moe, const ModelConfig& config, const at::Tensor& x, const at::Tensor& banned = {});
+Routing route(const MoeWeights& moe, const Router& router, const at::Tensor& x, const at::Tensor& banned = {});
 
 /// How many experts a row can choose from at least under bans [E]: with expert groups, those left in the topk_group
 /// groups that have the fewest left.
-std::int64_t choosable_experts(const ModelConfig& config, const std::vector<bool>& banned);
+std::int64_t choosable_experts(const Router& router, const std::vector<bool>& banned);
 
 }  // namespace moesweep

@@ -27,7 +27,7 @@ class Weights {
 
     /// A layer with the experts of a share, on the CPU.
     LayerWeights layer(std::int64_t index, ExpertShare share) const;
-    LayerWeights layer(std::int64_t index) const { return layer(index, {0, config_.num_experts}); }
+    LayerWeights layer(std::int64_t index) const { return layer(index, {0, config_.router.num_experts}); }
     at::Tensor final_norm() const;  ///< [D]
     /// Rows of the token embedding and of the output head: [n, D]. Tied, they are one matrix unless both are stored.
     at::Tensor embed(std::span<const std::int32_t> ids) const;

@@ -82,7 +82,7 @@ LayerWeights empty_layer(const Weights& weights, std::int64_t index, ExpertShare
     layer.moe->precision = weights.precision();
     layer.moe->first_expert = share.first;
     layer.moe->experts.resize(static_cast<std::size_t>(share.end - share.first));
-    if (config.shared_intermediate_size > 0) layer.moe->shared.emplace();
+    if (config.shared_expert.intermediate_size > 0) layer.moe->shared.emplace();
     return layer;
 }
 
@@ -156,8 +156,8 @@ LayerPlan plan_layer(const Weights& weights, std::int64_t index, ExpertShare sha
     const ModelConfig& config = weights.config();
     if (index < 0 || index >= config.num_hidden_layers)
         fail(Exit::internal, "layer {} of {} asked for", index, config.num_hidden_layers);
-    if (share.first < 0 || share.end < share.first || share.end > config.num_experts)
-        fail(Exit::internal, "experts [{}, {}) of {} asked for", share.first, share.end, config.num_experts);
+    if (share.first < 0 || share.end < share.first || share.end > config.router.num_experts)
+        fail(Exit::internal, "experts [{}, {}) of {} asked for", share.first, share.end, config.router.num_experts);
     LayerPlan plan = place_tensors(weights, index, share, memory);
     std::ranges::sort(plan.parts, [](const Part& a, const Part& b) {
         return std::less<>()(a.view->file, b.view->file) ||

@@ -29,7 +29,7 @@ std::vector<ExpectedTensor> expected_tensors(const ModelConfig& config) {
     EndTensors ends = end_tensors(config);
     std::vector<ExpectedTensor> all = {std::move(ends.embedding), std::move(ends.final_norm), std::move(ends.head)};
     for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer)
-        for (LayerTensor& tensor : layer_tensors(config, layer, {0, config.num_experts}))
+        for (LayerTensor& tensor : layer_tensors(config, layer, {0, config.router.num_experts}))
             all.push_back(std::move(tensor.stored));
     return all;
 }

@@ -8,8 +8,8 @@ namespace {
 
 void read(const ConfigReader& json, ModelConfig& config) {
     json.read_optional("sliding_window", config.sliding_window);
-    json.read({"num_local_experts", "num_experts"}, config.num_experts, most_experts);
-    json.read("intermediate_size", config.moe_intermediate_size);
+    json.read({"num_local_experts", "num_experts"}, config.router.num_experts, most_experts);
+    json.read("intermediate_size", config.expert.intermediate_size);
 }
 
 std::vector<LayerTensor> tensors(const ModelConfig& config, std::int64_t layer, ExpertShare share) {
@@ -27,12 +27,10 @@ const Family mixtral = {{.model_type = "mixtral",
                          .hidden_size = 4096,
                          .num_hidden_layers = 32,
                          .rms_norm_eps = 1e-5,
-                         .num_attention_heads = 32,
-                         .num_key_value_heads = 8,
-                         .rope_theta = 1e6,
-                         .moe_intermediate_size = 14336,
-                         .num_experts = 8,
-                         .num_experts_per_tok = 2},
+                         .heads = {.num_attention_heads = 32, .num_key_value_heads = 8},
+                         .rope = {.rope_theta = 1e6},
+                         .expert = {14336},
+                         .router = {.num_experts = 8, .num_experts_per_tok = 2}},
                         read,
                         tensors};
 

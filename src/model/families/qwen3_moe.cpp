@@ -6,18 +6,18 @@ namespace moesweep {
 namespace {
 
 void read(const ConfigReader& json, ModelConfig& config) {
-    json.read("attention_bias", config.qkv_bias);
-    config.output_bias = config.qkv_bias;
+    json.read("attention_bias", config.heads.qkv_bias);
+    config.heads.output_bias = config.heads.qkv_bias;
     bool use_sliding_window = false;
     json.read("use_sliding_window", use_sliding_window);
     if (use_sliding_window) {
         config.sliding_window = 4096;
         json.read_optional("sliding_window", config.sliding_window);
     }
-    json.read({"num_experts", "num_local_experts"}, config.num_experts, most_experts);
-    json.read("moe_intermediate_size", config.moe_intermediate_size);
-    json.read("intermediate_size", config.intermediate_size);
-    json.read("norm_topk_prob", config.norm_topk_prob);
+    json.read({"num_experts", "num_local_experts"}, config.router.num_experts, most_experts);
+    json.read("moe_intermediate_size", config.expert.intermediate_size);
+    json.read("intermediate_size", config.dense.intermediate_size);
+    json.read("norm_topk_prob", config.router.norm_topk_prob);
 
     std::int64_t step = 1;
     json.read("decoder_sparse_step", step);
@@ -44,22 +44,18 @@ std::vector<LayerTensor> tensors(const ModelConfig& config, std::int64_t layer, 
 
 }  // namespace
 
-const Family qwen3_moe = {{.model_type = "qwen3_moe",
-                           .vocab_size = 151936,
-                           .hidden_size = 2048,
-                           .num_hidden_layers = 24,
-                           .rms_norm_eps = 1e-6,
-                           .num_attention_heads = 32,
-                           .num_key_value_heads = 4,
-                           .rope_theta = 1e4,
-                           .qk_norm = true,
-                           .intermediate_size = 6144,
-                           .moe_intermediate_size = 768,
-                           .num_experts = 128,
-                           .num_experts_per_tok = 8,
-                           .norm_topk_prob = false,
-                           .weights_in_model_dtype = true},
-                          read,
-                          tensors};
+const Family qwen3_moe = {
+    {.model_type = "qwen3_moe",
+     .vocab_size = 151936,
+     .hidden_size = 2048,
+     .num_hidden_layers = 24,
+     .rms_norm_eps = 1e-6,
+     .heads = {.num_attention_heads = 32, .num_key_value_heads = 4, .qk_norm = true},
+     .rope = {.rope_theta = 1e4},
+     .dense = {6144},
+     .expert = {768},
+     .router = {.num_experts = 128, .num_experts_per_tok = 8, .norm_topk_prob = false, .weights_in_model_dtype = true}},
+    read,
+    tensors};
 
 }  // namespace moesweep

@@ -22,33 +22,33 @@ ExpectedTensor& TensorList::add(Slot slot, const std::string& name, std::vector<
 }
 
 void TensorList::add_norms_and_attention() {
-    const std::int64_t D = config_.hidden_size, Dh = config_.head_dim, H = config_.num_attention_heads;
+    const std::int64_t D = config_.hidden_size, Dh = config_.heads.head_dim, H = config_.heads.num_attention_heads;
     add(Slot::input_norm, "input_layernorm.weight", {D});
     add(Slot::post_attention_norm, "post_attention_layernorm.weight", {D});
     for (const auto& [name, heads] :
-         {std::pair{"q", H}, {"k", config_.num_key_value_heads}, {"v", config_.num_key_value_heads}}) {
+         {std::pair{"q", H}, {"k", config_.heads.num_key_value_heads}, {"v", config_.heads.num_key_value_heads}}) {
         add(Slot::qkv, fmt::format("self_attn.{}_proj.weight", name), {heads * Dh, D});
-        if (config_.qkv_bias) add(Slot::qkv_bias, fmt::format("self_attn.{}_proj.bias", name), {heads * Dh});
+        if (config_.heads.qkv_bias) add(Slot::qkv_bias, fmt::format("self_attn.{}_proj.bias", name), {heads * Dh});
     }
     add(Slot::output, "self_attn.o_proj.weight", {D, H * Dh});
-    if (config_.output_bias) add(Slot::output_bias, "self_attn.o_proj.bias", {D});
-    if (config_.qk_norm) {
+    if (config_.heads.output_bias) add(Slot::output_bias, "self_attn.o_proj.bias", {D});
+    if (config_.heads.qk_norm) {
         add(Slot::q_norm, "self_attn.q_norm.weight", {Dh});
         add(Slot::k_norm, "self_attn.k_norm.weight", {Dh});
     }
 }
 
 void TensorList::add_dense() {
-    add_swiglu(Slot::dense_gate_up, Slot::dense_down, "mlp", config_.intermediate_size);
+    add_swiglu(Slot::dense_gate_up, Slot::dense_down, "mlp", config_.dense.intermediate_size);
 }
 
 void TensorList::add_router(const std::string& name) {
-    const std::vector<std::int64_t> shape = {config_.num_experts, config_.hidden_size};
+    const std::vector<std::int64_t> shape = {config_.router.num_experts, config_.hidden_size};
     add(Slot::router, name, shape).elsewhere = {prefix_ + "mlp.gate.weight", shape};
 }
 
 void TensorList::add_experts(ExpertShare share, const std::string& prefix, const SwigluNames& names) {
-    const std::int64_t D = config_.hidden_size, F = config_.moe_intermediate_size, E = config_.num_experts;
+    const std::int64_t D = config_.hidden_size, F = config_.expert.intermediate_size, E = config_.router.num_experts;
     const std::string fused = prefix_ + "mlp.experts.";
     for (std::int64_t e = share.first; e < share.end; ++e) {
         const auto add_matrix = [&](Slot slot, const std::string& name, std::vector<std::int64_t> shape) -> auto& {

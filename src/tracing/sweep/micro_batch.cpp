@@ -38,8 +38,8 @@ MicroBatch::MicroBatch(const Weights& weights, std::span<const PassCase> cases, 
       cases_(cases),
       plan_(plan),
       precision_(weights.precision()),
-      rotary_(config_, longest(cases), precision_, weights.device()),
-      attention_(config_, contexts(cases), precision_, weights.device()),
+      rotary_(config_.rope, longest(cases), precision_, weights.device()),
+      attention_(config_.heads, contexts(cases), precision_, weights.device()),
       recorder_(config_, cases, plan),
       hidden_(at::empty({0, config_.hidden_size}, weights.options())) {
     if (!cases.empty()) embed();

@@ -16,7 +16,7 @@ void append_floats(std::vector<float>& to, const at::Tensor& values) {
 
 Recorder::Recorder(const ModelConfig& config, std::span<const PassCase> cases, const PassPlan& plan)
     : cases_(cases), keep_routing_(plan.routing) {
-    tables_.routing.k = static_cast<std::int32_t>(config.num_experts_per_tok);
+    tables_.routing.k = static_cast<std::int32_t>(config.router.num_experts_per_tok);
     const auto width = static_cast<std::int32_t>(config.hidden_size);
     if (plan.vectors == Vectors::outputs) tables_.routing.output_width = width;
     if (plan.vectors == Vectors::patches) tables_.rows.patch_width = width;
