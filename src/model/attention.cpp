@@ -15,8 +15,8 @@ namespace {
 constexpr std::int64_t width_step = 16;  // contexts are padded to a multiple of this
 // Rows of one run that share a product with its keys. MKL's kernels for AVX2 take 12 rows at a time and sum in another
 // order where 8 are left over, so that a row's bits would depend on its place: a multiple of 12 leaves none, however
-// many heads share a key.
-constexpr std::int64_t tile = 24;
+// many heads share a key. A run that goes on from a cache has one row, whose place is always the same.
+constexpr std::int64_t tile_of_rows = 24, tile_of_one = 1;
 constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 
 /// [n, width, Hkv, Dh] of the group's contexts as [n, Hkv, width, Dh].
@@ -26,14 +26,18 @@ at::Tensor gather(const at::Tensor& x, const at::Tensor& tokens, std::int64_t wi
 
 }  // namespace
 
-Attention::Attention(const Heads& heads, std::vector<Context> contexts, Precision precision, c10::Device device)
+Attention::Attention(const Heads& heads, std::vector<Context> contexts, Precision precision, c10::Device device,
+                     Place place)
     : heads_(heads.num_attention_heads),
       kv_heads_(heads.num_key_value_heads),
       head_dim_(heads.head_dim),
       precision_(precision),
       device_(device),
+      place_(place),
+      tile_(place == Place::cache ? tile_of_one : tile_of_rows),
       contexts_(std::move(contexts)) {
-    for (const auto& [begin, length] : contexts_) contexts_end_ = std::max(contexts_end_, begin + length);
+    if (place_ == Place::hidden_states)
+        for (const auto& [begin, length] : contexts_) contexts_end_ = std::max(contexts_end_, begin + length);
     if (device_.is_cpu())
         pad_contexts();
     else
@@ -78,11 +82,12 @@ at::Tensor Attention::indices(const std::vector<std::int64_t>& values) const {
 /// A context's token sees those before it.
 void Attention::list_contexts() {
     std::vector<std::int32_t> first(static_cast<std::size_t>(contexts_end_)), count(first.size());
-    for (const auto& [begin, length] : contexts_)
-        for (std::int64_t t = 0; t < length; ++t) {
-            first[static_cast<std::size_t>(begin + t)] = static_cast<std::int32_t>(begin);
-            count[static_cast<std::size_t>(begin + t)] = static_cast<std::int32_t>(t);
-        }
+    if (place_ == Place::hidden_states)
+        for (const auto& [begin, length] : contexts_)
+            for (std::int64_t t = 0; t < length; ++t) {
+                first[static_cast<std::size_t>(begin + t)] = static_cast<std::int32_t>(begin);
+                count[static_cast<std::size_t>(begin + t)] = static_cast<std::int32_t>(t);
+            }
     first_ = at::tensor(first, at::kInt).to(device_, /*non_blocking=*/true);
     count_ = at::tensor(count, at::kInt).to(device_, /*non_blocking=*/true);
 }
@@ -111,9 +116,9 @@ void Attention::tile_rows(Group& group) const {
     }
     std::vector<std::int64_t> tile_run, tile_rows, valid, home;
     for (std::size_t slot = 0; slot < rows_of.size(); ++slot) {
-        for (std::size_t begin = 0; begin < rows_of[slot].size(); begin += tile) {
+        for (std::size_t begin = 0; begin < rows_of[slot].size(); begin += static_cast<std::size_t>(tile_)) {
             tile_run.push_back(static_cast<std::int64_t>(slot));
-            for (std::size_t i = begin; i < begin + tile; ++i) {
+            for (std::size_t i = begin; i < begin + static_cast<std::size_t>(tile_); ++i) {
                 if (i < rows_of[slot].size()) {
                     valid.push_back(static_cast<std::int64_t>(tile_rows.size()));
                     home.push_back(rows_of[slot][i]);
@@ -129,23 +134,32 @@ void Attention::tile_rows(Group& group) const {
 }
 
 at::Tensor Attention::mix(const at::Tensor& heads, bool with_contexts) const {
-    if (!device_.is_cpu()) return mix_by_kernels(heads, with_contexts);
-    const at::Tensor q = heads.narrow(1, 0, heads_), k = heads.narrow(1, heads_, kv_heads_),
-                     v = heads.narrow(1, heads_ + kv_heads_, kv_heads_);
-    const at::Tensor out = at::empty({q.size(0), heads_ * head_dim_}, q.options());
-    for (const auto& group : groups_) {
-        const at::Tensor keys = gather(k, group.tokens, group.width), values = gather(v, group.tokens, group.width);
-        if (with_contexts) attend_contexts(group, q, keys, values, out);
-        if (group.row_home.size(0) > 0) attend_rows(group, q, k, v, keys, values, out);
-    }
+    const at::Tensor kv = heads.narrow(1, heads_, 2 * kv_heads_);
+    if (!device_.is_cpu()) return mix_by_kernels(heads, kv, with_contexts ? 0 : contexts_end_);
+    const at::Tensor out = mix(heads, kv, with_contexts);
     return with_contexts ? out : out.narrow(0, contexts_end_, rows());
 }
 
-at::Tensor Attention::mix_by_kernels(const at::Tensor& heads, bool with_contexts) const {
+at::Tensor Attention::mix(const at::Tensor& heads, const at::Tensor& cache) const {
+    return device_.is_cpu() ? mix(heads, cache, /*with_contexts=*/false) : mix_by_kernels(heads, cache, 0);
+}
+
+at::Tensor Attention::mix(const at::Tensor& heads, const at::Tensor& kv, bool with_contexts) const {
+    const at::Tensor out = at::empty({heads.size(0), heads_ * head_dim_}, heads.options());
+    for (const auto& group : groups_) {
+        const at::Tensor keys = gather(kv.narrow(1, 0, kv_heads_), group.tokens, group.width),
+                         values = gather(kv.narrow(1, kv_heads_, kv_heads_), group.tokens, group.width);
+        if (with_contexts) attend_contexts(group, heads.narrow(1, 0, heads_), keys, values, out);
+        if (group.row_home.size(0) > 0) attend_rows(group, heads, keys, values, out);
+    }
+    return out;
+}
+
+at::Tensor Attention::mix_by_kernels(const at::Tensor& heads, const at::Tensor& kv, std::int64_t begin) const {
     std::int64_t most = 0;
     for (const Context& context : contexts_) most = std::max(most, context.length);
-    return kernels::attend(heads, kernels::heads_of(heads, heads_, kv_heads_), with_contexts ? 0 : contexts_end_,
-                           first_, count_, most, precision_);
+    return kernels::attend(heads, kernels::heads_of(heads, heads_, kv_heads_), begin, kv, first_, count_, most,
+                           precision_);
 }
 
 at::Tensor Attention::scaled(const at::Tensor& scores) const {
@@ -167,31 +181,33 @@ void Attention::attend_contexts(const Group& group, const at::Tensor& q, const a
     out.index_copy_(0, group.home, by_token.index_select(0, group.valid));
 }
 
-void Attention::attend_rows(const Group& group, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                            const at::Tensor& keys, const at::Tensor& values, const at::Tensor& out) const {
+void Attention::attend_rows(const Group& group, const at::Tensor& heads, const at::Tensor& keys,
+                            const at::Tensor& values, const at::Tensor& out) const {
     const std::int64_t tiles = group.tile_run.size(0), width = group.width, per_kv = heads_ / kv_heads_,
                        pairs = tiles * kv_heads_;
     const auto of_tiles = [&](const at::Tensor& x) {  // [tiles, Hkv, rows of a tile, heads per kv head or 1, Dh]
         return x.index_select(0, group.tile_rows)
-            .view({tiles, tile, kv_heads_, -1, head_dim_})
+            .view({tiles, tile_, kv_heads_, -1, head_dim_})
             .transpose(1, 2)
             .contiguous();
     };
-    const at::Tensor queries = of_tiles(q), own_key = of_tiles(k), own_value = of_tiles(v);
+    const at::Tensor queries = of_tiles(heads.narrow(1, 0, heads_)),
+                     own_key = of_tiles(heads.narrow(1, heads_, kv_heads_)),
+                     own_value = of_tiles(heads.narrow(1, heads_ + kv_heads_, kv_heads_));
     const at::Tensor tile_keys = keys.index_select(0, group.tile_run).view({pairs, width, head_dim_});
     const at::Tensor tile_values = values.index_select(0, group.tile_run).view({pairs, width, head_dim_});
 
-    const at::Tensor seen = at::bmm(queries.view({pairs, tile * per_kv, head_dim_}), tile_keys.transpose(1, 2));
+    const at::Tensor seen = at::bmm(queries.view({pairs, tile_ * per_kv, head_dim_}), tile_keys.transpose(1, 2));
     const at::Tensor mask = group.mask.index_select(0, group.tile_run).view({tiles, 1, 1, 1, width});
     const at::Tensor own = (queries * own_key).sum(-1, /*keepdim=*/true);
     const at::Tensor scores =
-        at::cat({scaled(seen).view({tiles, kv_heads_, tile, per_kv, width}) + mask, scaled(own)}, -1);
+        at::cat({scaled(seen).view({tiles, kv_heads_, tile_, per_kv, width}) + mask, scaled(own)}, -1);
     const at::Tensor weights = rounded(at::softmax(scores, -1), precision_);
 
-    const at::Tensor seen_weights = weights.narrow(-1, 0, width).reshape({pairs, tile * per_kv, width});
-    at::Tensor mixed = at::bmm(seen_weights, tile_values).view({tiles, kv_heads_, tile, per_kv, head_dim_});
+    const at::Tensor seen_weights = weights.narrow(-1, 0, width).reshape({pairs, tile_ * per_kv, width});
+    at::Tensor mixed = at::bmm(seen_weights, tile_values).view({tiles, kv_heads_, tile_, per_kv, head_dim_});
     mixed = rounded(mixed + weights.narrow(-1, width, 1) * own_value, precision_);
-    const at::Tensor by_row = mixed.transpose(1, 2).reshape({tiles * tile, heads_ * head_dim_});
+    const at::Tensor by_row = mixed.transpose(1, 2).reshape({tiles * tile_, heads_ * head_dim_});
     out.index_copy_(0, group.row_home, by_row.index_select(0, group.row_valid));
 }
 

@@ -39,9 +39,9 @@ at::Tensor DecoderLayer::add_dense(const at::Tensor& hidden) const {
     return add(hidden, feed_forward(*weights.dense, norm(hidden, weights.post_attention_norm), precision));
 }
 
-MoeInput DecoderLayer::enter_moe(const at::Tensor& hidden, const at::Tensor& banned) const {
+MoeInput DecoderLayer::enter_moe(const at::Tensor& hidden, const Deactivated& deactivated) const {
     const at::Tensor x = norm(hidden, weights.post_attention_norm);
-    return {x, route(*weights.moe, config.router, x, banned)};
+    return {x, route(*weights.moe, config.router, x, deactivated)};
 }
 
 at::Tensor DecoderLayer::add(const at::Tensor& hidden, const at::Tensor& output) const {

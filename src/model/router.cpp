@@ -27,12 +27,24 @@ at::Tensor within_best_groups(const at::Tensor& choice, const Router& router) {
     return (groups + closed.scatter(1, best, 0.0).unsqueeze(-1)).view(choice.sizes());
 }
 
+/// The logits of the first rows of whole tiles, of which some are replaced in place.
+void deactivate(const at::Tensor& logits, const Deactivated& deactivated) {
+    const at::Tensor rows = logits.narrow(0, 0, deactivated.experts.size(0));
+    if (deactivated.by == Deactivation::minus_infinity)
+        rows.masked_fill_(deactivated.experts, minus_infinity);
+    else
+        rows.copy_(at::where(deactivated.experts, rows.amin(-1, /*keepdim=*/true), rows));
+}
+
 }  // namespace
 
-Routing route(const MoeWeights& moe, const Router& router, const at::Tensor& x, const at::Tensor& banned) {
+Routing route(const MoeWeights& moe, const Router& router, const at::Tensor& x, const Deactivated& deactivated) {
     const std::int64_t K = router.num_experts_per_tok, E = router.num_experts, N = x.size(0);
     // The scores of whole tiles: ATen computes the odd elements at the end of a tensor by another exp than the others.
     const at::Tensor logits = multiply_tiles(pad_rows(x), moe.router, moe.precision);
+    const bool by_ban = deactivated.by == Deactivation::ban;
+    const at::Tensor banned = by_ban ? deactivated.experts : at::Tensor();
+    if (deactivated.experts.defined() && !by_ban) deactivate(logits, deactivated);
     const at::Tensor scores =
         (router.score == Score::softmax ? at::softmax(rounded(logits, moe.precision), -1) : at::sigmoid(logits))
             .narrow(0, 0, N);

@@ -20,7 +20,6 @@ bool compute_units(Job& job, const UnitSet& set, const Work& work) {
         job.watchdog.tick();
         dealer.serve(stop_requested());
     };
-    const auto layers = static_cast<double>(job.model.config.num_hidden_layers);
     job.watchdog.phase("sweep");
     job.progress.begin(set.title, done(), set.count);
 
@@ -38,8 +37,8 @@ bool compute_units(Job& job, const UnitSet& set, const Work& work) {
         const auto in_hand = static_cast<double>(dealer.busiest() * group.size());
         assignment.control.tick = serve;
         assignment.control.stop = [&] { return serve(), dealer.stopping(); };
-        assignment.control.on_layer = [&](std::int64_t layer, std::int64_t rows) {
-            job.progress.update(done(), in_hand * static_cast<double>(layer + 1) / layers, rows);
+        assignment.control.on_progress = [&](double share, std::int64_t rows) {
+            job.progress.update(done(), in_hand * share, rows);
         };
         Commit commit;
         const auto compute = [&] { commit = work(assignment); };

@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <numeric>
 
 #include "catch_beside_torch.h"
 #include "moesweep/model/attention.h"
@@ -106,4 +107,40 @@ TEST_CASE("a row's attention depends neither on its place nor on its company", "
         CHECK(at::equal(attend(order.roll(shift)).roll(-shift, 0), whole));
     for (const std::int64_t some : {1, 2, 15, 33, 50})
         CHECK(at::equal(attend(order.narrow(0, rows - some, some)), whole.narrow(0, rows - some, some)));
+}
+
+TEST_CASE("a row whose context is in a cache sees what a row beside it would, in any company", "[attention]") {
+    const auto precision = GENERATE(Precision::fp32, Precision::fp64);
+    const std::int64_t per_kv = GENERATE(1, 2, 4, 8, 12), head_dim = GENERATE(8, 64, 128);
+    INFO(per_kv << " heads of " << head_dim << " a key");
+    const Using library(product_library());
+    at::manual_seed(8);
+    const Heads config = heads_of(2 * per_kv, 2, head_dim);
+
+    constexpr std::int64_t pool = 300, rows = 23;
+    const at::Tensor cache = at::randn({pool, 4, head_dim}, activation_dtype(precision)),
+                     heads = at::randn({rows, 2 * per_kv + 4, head_dim}, cache.options());
+    std::vector<Context> contexts;
+    for (std::int64_t row = 0; row < rows; ++row) contexts.push_back({row * 11 % 200, row * 7 % 90});
+    const auto attend = [&](std::int64_t first, std::int64_t end) {
+        Attention attention(config, {contexts.begin() + first, contexts.begin() + end}, precision, at::kCPU,
+                            Attention::Place::cache);
+        std::vector<std::int64_t> runs(static_cast<std::size_t>(end - first));
+        std::iota(runs.begin(), runs.end(), 0);
+        attention.add_rows(runs);
+        return attention.mix(heads.narrow(0, first, end - first), cache);
+    };
+    const at::Tensor whole = attend(0, rows);
+    for (std::int64_t row = 0; row < rows; ++row) {
+        CHECK(at::equal(attend(row, row + 1), whole.narrow(0, row, 1)));
+        const auto [begin, length] = contexts[static_cast<std::size_t>(row)];
+        const at::Tensor queries = at::zeros({length, 2 * per_kv, head_dim}, cache.options());
+        const at::Tensor seen =
+            at::cat({at::cat({queries, cache.narrow(0, begin, length)}, 1), heads.narrow(0, row, 1)});
+        Attention beside(config, {{0, length}}, precision);
+        beside.add_rows(std::vector<std::int64_t>{0});
+        const double furthest =
+            (beside.mix(seen, /*with_contexts=*/false) - whole.narrow(0, row, 1)).abs().max().item<double>();
+        CHECK(furthest <= (precision == Precision::fp64 ? 1e-14 : 5e-6));
+    }
 }

@@ -110,8 +110,16 @@ TEST_CASE("heads are normed, rotated and mixed", "[kernels]") {
                                  positions.to(*device), precision);
         check_near(there.narrow(1, 0, H * Dh), q.reshape({N, H * Dh}), tolerance);
         for (const std::int64_t begin : {std::int64_t{0}, contexts})
-            check_near(kernels::attend(there, heads, begin, first.to(*device), count.to(*device), contexts, precision),
+            check_near(kernels::attend(there, heads, begin, there.narrow(1, H * Dh, 2 * Hkv * Dh), first.to(*device),
+                                       count.to(*device), contexts, precision),
                        expected.narrow(0, begin, N - begin).reshape({N - begin, H * Dh}), tolerance);
+        // The same of contexts that lie elsewhere.
+        const at::Tensor cache = there.narrow(0, 0, contexts).narrow(1, H * Dh, 2 * Hkv * Dh).contiguous();
+        const at::Tensor rows = there.narrow(0, contexts, N - contexts).contiguous();
+        check_near(kernels::attend(rows, {N - contexts, heads.heads, heads.kv_heads, heads.d}, 0, cache,
+                                   first.narrow(0, contexts, N - contexts).to(*device),
+                                   count.narrow(0, contexts, N - contexts).to(*device), contexts, precision),
+                   expected.narrow(0, contexts, N - contexts).reshape({N - contexts, H * Dh}), tolerance);
     }
 }
 

@@ -138,7 +138,7 @@ TEST_CASE("every kind of router chooses and weighs as defined, bans or none", "[
         const MoeWeights moe = router_of(kind, Precision::fp64);
         const at::Tensor x = at::randn({rows, D}, at::kDouble), nothing = at::zeros({rows, kind.experts}, at::kBool);
         for (const at::Tensor& banned : {at::Tensor(), nothing, draw_bans(config)}) {
-            const Routing routing = route(moe, config, x, banned);
+            const Routing routing = route(moe, config, x, {banned});
             REQUIRE(routing.experts.sizes().vec() == std::vector<std::int64_t>{rows, kind.per_token});
             for (std::int64_t row = 0; row < rows; ++row) {
                 const auto bans = bans_of(banned.defined() ? banned : nothing, row);
@@ -166,15 +166,15 @@ TEST_CASE("a row's routing has the same bits in any company", "[router]") {
         const Router config = config_of(kind);
         const MoeWeights moe = router_of(kind, precision);
         const at::Tensor x = at::randn({rows, D}, moe.router.options()), banned = draw_bans(config);
-        const Routing all = route(moe, config, x, banned);
+        const Routing all = route(moe, config, x, {banned});
         for (const auto& [first, count] : {std::pair{0, 1}, {1, 70}, {rows - 3, 3}}) {
-            const Routing some = route(moe, config, x.narrow(0, first, count), banned.narrow(0, first, count));
+            const Routing some = route(moe, config, x.narrow(0, first, count), {banned.narrow(0, first, count)});
             CHECK(at::equal(some.experts, all.experts.narrow(0, first, count)));
             CHECK(at::equal(some.weights, all.weights.narrow(0, first, count)));
             CHECK(at::equal(some.gap, all.gap.narrow(0, first, count)));
         }
         // Where nothing is banned, a mask changes no bit.
-        const Routing unmasked = route(moe, config, x), masked = route(moe, config, x, at::zeros_like(banned));
+        const Routing unmasked = route(moe, config, x), masked = route(moe, config, x, {at::zeros_like(banned)});
         CHECK(at::equal(masked.experts, unmasked.experts));
         CHECK(at::equal(masked.weights, unmasked.weights));
         CHECK(at::equal(masked.gap, unmasked.gap));
@@ -206,9 +206,49 @@ TEST_CASE("how many experts bans leave, and a row that has too few", "[router]")
     const MoeWeights moe = router_of(kinds[0], Precision::fp32);
     const at::Tensor x = at::randn({3, D}), banned = at::zeros({3, 8}, at::kBool);
     banned[1].narrow(0, 0, 6).fill_(true);
-    CHECK(route(moe, softmax, x, banned).gap[1].item<float>() == infinity);  // two experts are left for two places
+    CHECK(route(moe, softmax, x, {banned}).gap[1].item<float>() == infinity);  // two experts are left for two places
     banned[1].narrow(0, 0, 7).fill_(true);
-    const Failure failure = failure_of([&] { route(moe, softmax, x, banned); });
+    const Failure failure = failure_of([&] { route(moe, softmax, x, {banned}); });
     CHECK(failure.code == Exit::internal);
     CHECK(failure.message == "fewer than 2 experts are left to a row by its bans");
+}
+
+TEST_CASE("a logit that is replaced counts as what replaced it", "[router]") {
+    const Kind& kind = kinds[GENERATE(range(std::size_t{0}, std::size(kinds)))];
+    const bool least = GENERATE(false, true);
+    INFO(kind.name);
+    if (kind.experts == kind.per_token) return;
+    at::manual_seed(9);
+    const Router router = config_of(kind);
+    const MoeWeights moe = router_of(kind, Precision::fp64);
+    const at::Tensor x = at::randn({rows, D}, at::kDouble), without = draw_bans(router);
+    const Routing got = route(moe, router, x, {without, least ? Deactivation::minimum : Deactivation::minus_infinity});
+
+    // The same of a router that gives such logits by itself: inputs are unit vectors, its columns the logits.
+    const at::Tensor logits = x.matmul(moe.router.t());
+    const at::Tensor replaced =
+        at::where(without, least ? logits.amin(-1, true) : at::full({rows, 1}, -infinity, at::kDouble), logits);
+    const at::Tensor scores = kind.score == Score::softmax ? at::softmax(replaced, -1) : at::sigmoid(replaced);
+    at::Tensor weights = scores.gather(1, got.experts);
+    if (kind.norm) weights = weights / weights.sum(-1, true);
+    CHECK(at::allclose(got.weights, weights * kind.scale, 1e-12, 1e-14));
+    if (kind.groups > 1) return;
+    const at::Tensor choice = moe.correction_bias.defined() ? scores + moe.correction_bias : scores;
+    const at::Tensor best = std::get<1>(at::topk(choice, kind.per_token, -1));
+    CHECK(at::equal(std::get<0>(at::sort(best, 1)), std::get<0>(at::sort(got.experts, 1))));
+}
+
+TEST_CASE("softmax scores with renormalised weights are the same by all ways to deactivate", "[router]") {
+    at::manual_seed(10);
+    const Router router = config_of(kinds[0]);
+    const MoeWeights moe = router_of(kinds[0], Precision::fp64);
+    const at::Tensor x = at::randn({rows, D}, at::kDouble), without = draw_bans(router);
+    const Routing ban = route(moe, router, x, {without});
+    for (const Deactivation by : {Deactivation::minimum, Deactivation::minus_infinity}) {
+        const Routing other = route(moe, router, x, {without, by});
+        const at::Tensor free = without.logical_not().sum(1) > router.num_experts_per_tok;  // or the least ties
+        REQUIRE(free.sum().item<std::int64_t>() > rows / 2);
+        CHECK(at::equal(other.experts.index({free}), ban.experts.index({free})));
+        CHECK(at::allclose(other.weights.index({free}), ban.weights.index({free}), 1e-12, 0));
+    }
 }

@@ -1,9 +1,9 @@
 // A pass: micro-batches go through the layers together, once, so that a layer's weights are needed once a pass. What
 // the micro-batches are, the method says: any type Batch with
 //
-//     void attend(const LayerWeights& layer, bool last);
+//     void attend(std::int64_t l, const LayerWeights& layer);
 //     void apply_dense(const LayerWeights& layer);
-//     MoeInput enter_moe(const LayerWeights& layer);
+//     MoeInput enter_moe(std::int64_t l, const LayerWeights& layer);
 //     void leave_moe(std::int64_t l, const LayerWeights& layer, const MoeInput& input,
 //                    const at::Tensor& contributions);
 //     std::int64_t rows() const;
@@ -32,8 +32,8 @@ struct Engine {
 /// Takes all micro-batches through a MoE layer. In a group of several ranks two are in flight: the rows of one travel
 /// while the experts run over those of the one before it. False if the group agreed to stop.
 template <class Batch>
-bool pass_moe_layer(std::int64_t l, const LayerWeights& layer, bool last, const Engine& engine,
-                    std::deque<Batch>& batches, const PassControl& control, LayerTraffic& traffic) {
+bool pass_moe_layer(std::int64_t l, const LayerWeights& layer, const Engine& engine, std::deque<Batch>& batches,
+                    const PassControl& control, LayerTraffic& traffic) {
     struct InFlight {
         Batch& batch;
         MoeInput input;
@@ -52,9 +52,9 @@ bool pass_moe_layer(std::int64_t l, const LayerWeights& layer, bool last, const 
         answered.pop_front();
     };
     for (Batch& batch : batches) {
-        batch.attend(layer, last);
+        batch.attend(l, layer);
         control.tick();
-        MoeInput input = batch.enter_moe(layer);
+        MoeInput input = batch.enter_moe(l, layer);
         ExpertDispatch dispatch(engine.group, engine.weights.config(), input.routing, input.x, control.stop(), traffic);
         if (dispatch.stopped()) return false;
         sent.push_back({batch, std::move(input), std::move(dispatch)});
@@ -74,20 +74,19 @@ bool pass_layers(const Engine& engine, std::deque<Batch>& batches, const PassCon
     traffic.resize(static_cast<std::size_t>(layers));
     for (std::int64_t l = 0; l < layers; ++l) {
         const LayerWeights& layer = engine.layers.layer(l);
-        const bool last = l + 1 == layers;
         if (layer.moe) {
             LayerTraffic& here = traffic[static_cast<std::size_t>(l)];
-            if (!pass_moe_layer(l, layer, last, engine, batches, control, here)) return false;
+            if (!pass_moe_layer(l, layer, engine, batches, control, here)) return false;
         } else {
             for (Batch& batch : batches) {
-                batch.attend(layer, last);
+                batch.attend(l, layer);
                 batch.apply_dense(layer);
                 control.tick();
             }
         }
         std::int64_t rows = 0;
         for (const Batch& batch : batches) rows += batch.rows();
-        control.on_layer(l, rows);
+        control.on_progress(static_cast<double>(l + 1) / static_cast<double>(layers), rows);
     }
     return true;
 }

@@ -6,8 +6,8 @@
 namespace moesweep {
 
 struct PassControl {
-    /// Called after each layer with the rows that it moved on.
-    std::function<void(std::int64_t layer, std::int64_t rows)> on_layer = [](std::int64_t, std::int64_t) {};
+    /// Called after each layer with the share of the pass that is done, and the rows that the layer moved on.
+    std::function<void(double done, std::int64_t rows)> on_progress = [](double, std::int64_t) {};
     std::function<void()> tick = [] {};                 ///< called after every step of some length
     std::function<bool()> stop = [] { return false; };  ///< asked once a micro-batch and MoE layer
 };

@@ -1,6 +1,7 @@
 // Attention of a pass: every run is a context (all positions but the last) and any number of rows, each of which stands
 // at the last position and sees its run's context and itself. The last position of the clean or noised run is such a
-// row too, so a row whose patch is zero takes the noised run's path and has its bits.
+// row too, so a row whose patch is zero takes the noised run's path and has its bits. Contexts are among the hidden
+// states, or their keys and values are remembered from before (engine/kv_cache.h).
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -13,7 +14,7 @@
 
 namespace moesweep {
 
-/// A run's context inside the pass's hidden states.
+/// A run's context, in rows of the pass's hidden states or of a cache.
 struct Context {
     std::int64_t begin = 0;   ///< its first row
     std::int64_t length = 0;  ///< T - 1, may be 0
@@ -21,8 +22,10 @@ struct Context {
 
 class Attention {
   public:
-    /// `contexts`, one per run, fill rows [0, contexts_end) of the hidden states without a hole.
-    Attention(const Heads& heads, std::vector<Context> contexts, Precision precision, c10::Device device = at::kCPU);
+    enum class Place { hidden_states, cache };
+    /// `contexts`, one per run. In the hidden states they fill rows [0, contexts_end) without a hole.
+    Attention(const Heads& heads, std::vector<Context> contexts, Precision precision, c10::Device device = at::kCPU,
+              Place place = Place::hidden_states);
 
     /// Appends a row of each given run after those that are there.
     void add_rows(std::span<const std::int64_t> runs);
@@ -30,6 +33,8 @@ class Attention {
     /// Mixes values of the queries, keys and values [N, H + 2 Hkv, Dh] (see DecoderLayer::project_heads) of all N =
     /// contexts and rows: [N, H Dh], or without `with_contexts` only the rows' part [R, H Dh].
     at::Tensor mix(const at::Tensor& heads, bool with_contexts) const;
+    /// The same of contexts in a cache, whose rows are keys and values [2 Hkv, Dh]: [R, H Dh] of R rows.
+    at::Tensor mix(const at::Tensor& heads, const at::Tensor& cache) const;
 
     std::int64_t contexts_end() const { return contexts_end_; }
     std::int64_t rows() const { return static_cast<std::int64_t>(row_run_.size()); }
@@ -41,7 +46,7 @@ class Attention {
     struct Group {
         std::int64_t width = 0;
         std::vector<std::int64_t> runs;
-        at::Tensor tokens;       ///< [runs width] rows of the hidden states, padded with row 0
+        at::Tensor tokens;       ///< [runs width] rows of the hidden states or of the cache, padded with row 0
         at::Tensor valid, home;  ///< [tokens without padding] place in `tokens` and row of the hidden states
         at::Tensor mask;         ///< [runs, width] 0 or -inf where padded
         at::Tensor tile_run;     ///< [tiles] place in `runs`
@@ -56,17 +61,21 @@ class Attention {
     /// keys, values: the group's padded contexts [runs, Hkv, width, Dh]. Results go to their rows of `out`.
     void attend_contexts(const Group& group, const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
                          const at::Tensor& out) const;
-    void attend_rows(const Group& group, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                     const at::Tensor& keys, const at::Tensor& values, const at::Tensor& out) const;
+    void attend_rows(const Group& group, const at::Tensor& heads, const at::Tensor& keys, const at::Tensor& values,
+                     const at::Tensor& out) const;
+    /// kv [*, 2 Hkv, Dh] holds the contexts' keys and values: [N, H Dh], of which the contexts' part may be unset.
+    at::Tensor mix(const at::Tensor& heads, const at::Tensor& kv, bool with_contexts) const;
 
     at::Tensor scaled(const at::Tensor& scores) const;  ///< q k^T / sqrt(Dh)
 
     /// mix() on another device, where no run need be padded: kernels/.
-    at::Tensor mix_by_kernels(const at::Tensor& heads, bool with_contexts) const;
+    at::Tensor mix_by_kernels(const at::Tensor& heads, const at::Tensor& kv, std::int64_t begin) const;
 
     std::int64_t heads_, kv_heads_, head_dim_;
     Precision precision_;
     c10::Device device_;
+    Place place_;
+    std::int64_t tile_;  // rows of one run that share a product with its keys
     std::int64_t contexts_end_ = 0;
     std::vector<Context> contexts_;
     std::vector<Group> groups_;  // on the CPU

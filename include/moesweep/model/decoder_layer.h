@@ -36,8 +36,7 @@ struct DecoderLayer {
     at::Tensor add_attention(const at::Tensor& hidden, const at::Tensor& mixed) const;
 
     at::Tensor add_dense(const at::Tensor& hidden) const;
-    /// `banned` as in route().
-    MoeInput enter_moe(const at::Tensor& hidden, const at::Tensor& banned = {}) const;
+    MoeInput enter_moe(const at::Tensor& hidden, const Deactivated& deactivated = {}) const;
 
     /// hidden + output, both [N, D].
     at::Tensor add(const at::Tensor& hidden, const at::Tensor& output) const;

@@ -44,6 +44,13 @@ struct Router {
     std::int64_t n_group = 1, topk_group = 1;
 };
 
+/// How an expert is kept from a row. Of softmax scores with renormalised weights all three give the same weights.
+enum class Deactivation {
+    ban,             ///< skipped in the choice of the top K; all scores stay as they are
+    minimum,         ///< its logit becomes the least of its row (arXiv 2603.17102, section 6.1)
+    minus_infinity,  ///< its logit becomes -inf
+};
+
 /// A SwiGLU feed-forward.
 struct FeedForward {
     std::int64_t intermediate_size = 0;  ///< F, 0 = none

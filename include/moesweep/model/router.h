@@ -16,11 +16,17 @@ struct Routing {
     at::Tensor gap;      ///< [N] selection score of rank K minus rank K+1, +inf where the row had no other choice
 };
 
-/// Routes rows x [N, D]. `banned` [N, E] bool (undefined: none) names experts that are skipped in the choice of the top
-/// K. All scores stay as they are: softmax runs over all logits. A banned expert adds nothing to its group's score, and
-/// a group of nothing but banned experts is chosen last. Each row must have K experts left to choose from, which the
-/// caller makes sure of by choosable_experts(); else Error(internal).
-Routing route(const MoeWeights& moe, const Router& router, const at::Tensor& x, const at::Tensor& banned = {});
+/// Experts that rows go without.
+struct Deactivated {
+    at::Tensor experts;  ///< [N, E] bool, undefined: none
+    Deactivation by = Deactivation::ban;
+};
+
+/// Routes rows x [N, D]. A banned expert adds nothing to its group's score, and a group of nothing but banned experts is
+/// chosen last. Each row must have K experts left to choose from, which the caller makes sure of by
+/// choosable_experts(); else Error(internal). A router that compares sigmoids plus a bias may choose an expert in spite
+/// of its logit: only a ban keeps it out for certain.
+Routing route(const MoeWeights& moe, const Router& router, const at::Tensor& x, const Deactivated& deactivated = {});
 
 /// How many experts a row can choose from at least under bans [E]: with expert groups, those left in the topk_group
 /// groups that have the fewest left.

@@ -88,29 +88,32 @@ void norm_and_rotate(T* qkv, const Heads& heads, const Rotation<T>& rotation, bo
 }
 
 template <class T>
-void attend(const T* qkv, const Heads& heads, std::int64_t begin, const std::int32_t* first, const std::int32_t* count,
-            std::int64_t, T* out, bool rounded, Stream) {
+void attend(const T* qkv, const Heads& heads, std::int64_t begin, const Contexts<T>& contexts, T* out, bool rounded,
+            Stream) {
     const int d = heads.d, width = heads.width();
     std::vector<T> weights;
     for (std::int64_t row = begin; row < heads.rows; ++row)
         for (int head = 0; head < heads.heads; ++head, out += d) {
             const T* const q = qkv + row * width + head * d;
-            const T* const keys = qkv + (heads.heads + head / (heads.heads / heads.kv_heads)) * d;
-            const T* const values = keys + heads.kv_heads * d;
-            const auto row_of = [&](int key) { return key < count[row] ? std::int64_t{first[row]} + key : row; };
+            const int kv_head = head / (heads.heads / heads.kv_heads), seen = contexts.count[row];
+            const T* const own = qkv + row * width + (heads.heads + kv_head) * d;
+            const auto key_of = [&](int key) {
+                return key < seen ? contexts.kv + (contexts.first[row] + key) * contexts.width + kv_head * d : own;
+            };
+            const auto value_of = [&](int key) { return key_of(key) + heads.kv_heads * d; };
             weights.clear();
-            for (int key = 0; key <= count[row]; ++key) {
+            for (int key = 0; key <= seen; ++key) {
                 T score = 0;
-                for (int i = 0; i < d; ++i) score += q[i] * keys[row_of(key) * width + i];
+                for (int i = 0; i < d; ++i) score += q[i] * key_of(key)[i];
                 weights.push_back(round_if(round_if(score, rounded) / std::sqrt(T(d)), rounded));
             }
             const T highest = *std::ranges::max_element(weights);
             T sum = 0;
             for (T& weight : weights) sum += weight = std::exp(weight - highest);
             std::fill_n(out, d, T(0));
-            for (int key = 0; key <= count[row]; ++key) {
+            for (int key = 0; key <= seen; ++key) {
                 const T weight = round_if(weights[static_cast<std::size_t>(key)] / sum, rounded);
-                for (int i = 0; i < d; ++i) out[i] += weight * values[row_of(key) * width + i];
+                for (int i = 0; i < d; ++i) out[i] += weight * value_of(key)[i];
             }
             for (int i = 0; i < d; ++i) out[i] = round_if(out[i], rounded);
         }

@@ -102,18 +102,19 @@ __global__ void norm_and_rotate_kernel(T* qkv, Heads heads, Rotation<T> rotation
 
 /// A warp for every head of every row; scores [warps, most + 1] in shared memory.
 template <class T, int per_lane>
-__global__ void attend_kernel(const T* qkv, Heads heads, std::int64_t begin, const std::int32_t* first,
-                              const std::int32_t* count, int most, T* out, bool rounded) {
+__global__ void attend_kernel(const T* qkv, Heads heads, std::int64_t begin, Contexts<T> contexts, T* out,
+                              bool rounded) {
     extern __shared__ __align__(16) unsigned char shared[];
     const int lane = threadIdx.x % warp, own_warp = threadIdx.x / warp, d = heads.d, width = heads.width();
-    T* const scores = reinterpret_cast<T*>(shared) + own_warp * (most + 1);
+    T* const scores = reinterpret_cast<T*>(shared) + own_warp * (contexts.most + 1);
     const std::int64_t index = std::int64_t(blockIdx.x) * (blockDim.x / warp) + own_warp,
                        row = begin + index / heads.heads;
     if (row >= heads.rows) return;
-    const int head = int(index % heads.heads), kv_head = head / (heads.heads / heads.kv_heads), seen = count[row];
-    const T* const keys = qkv + (heads.heads + kv_head) * d;
-    const T* const values = keys + heads.kv_heads * d;
-    const auto row_of = [&](int key) { return key < seen ? std::int64_t(first[row]) + key : row; };
+    const int head = int(index % heads.heads), kv_head = head / (heads.heads / heads.kv_heads),
+              seen = contexts.count[row];
+    const T* const own = qkv + row * width + (heads.heads + kv_head) * d;
+    const T* const context = contexts.kv + contexts.first[row] * contexts.width + kv_head * d;
+    const auto key_of = [&](int key) { return key < seen ? context + key * contexts.width : own; };
 
     T q[per_lane];
     for (int i = 0; i < per_lane; ++i)
@@ -121,7 +122,7 @@ __global__ void attend_kernel(const T* qkv, Heads heads, std::int64_t begin, con
     const T root = sqrt(T(d));
     T highest = -INFINITY;
     for (int key = 0; key <= seen; ++key) {
-        const T* const k = keys + row_of(key) * width;
+        const T* const k = key_of(key);
         T score = 0;
         for (int i = 0; i < per_lane; ++i)
             if (lane + i * warp < d) score += q[i] * k[lane + i * warp];
@@ -138,7 +139,7 @@ __global__ void attend_kernel(const T* qkv, Heads heads, std::int64_t begin, con
     T mixed[per_lane] = {};
     for (int key = 0; key <= seen; ++key) {
         const T weight = round_if(scores[key] / sum, rounded);
-        const T* const v = values + row_of(key) * width;
+        const T* const v = key_of(key) + heads.kv_heads * d;
         for (int i = 0; i < per_lane; ++i)
             if (lane + i * warp < d) mixed[i] += weight * v[lane + i * warp];
     }
@@ -205,16 +206,16 @@ constexpr int threads_of_row = warp * most_warps;
 
 /// Warps to a block whose scores fit into the memory that every block has; one warp may ask for more.
 template <class T, int per_lane>
-void launch_attend(const T* qkv, const Heads& heads, std::int64_t begin, const std::int32_t* first,
-                   const std::int32_t* count, std::int64_t most, T* out, bool rounded, Stream stream) {
+void launch_attend(const T* qkv, const Heads& heads, std::int64_t begin, const Contexts<T>& contexts, T* out,
+                   bool rounded, Stream stream) {
     constexpr std::int64_t usual = 48 << 10;
-    const std::int64_t bytes = (most + 1) * std::int64_t(sizeof(T)),
+    const std::int64_t bytes = (contexts.most + 1) * std::int64_t(sizeof(T)),
                        warps = std::clamp<std::int64_t>(usual / bytes, 1, 4);
     const auto kernel = attend_kernel<T, per_lane>;
     if (bytes > usual) cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
     const std::int64_t items = (heads.rows - begin) * heads.heads;
     kernel<<<blocks(items, warps), unsigned(warps * warp), std::size_t(warps * bytes), stream>>>(
-        qkv, heads, begin, first, count, int(most), out, rounded);
+        qkv, heads, begin, contexts, out, rounded);
 }
 
 }  // namespace
@@ -235,8 +236,8 @@ void norm_and_rotate(T* qkv, const Heads& heads, const Rotation<T>& rotation, bo
 }
 
 template <class T>
-void attend(const T* qkv, const Heads& heads, std::int64_t begin, const std::int32_t* first, const std::int32_t* count,
-            std::int64_t most, T* out, bool rounded, Stream stream) {
+void attend(const T* qkv, const Heads& heads, std::int64_t begin, const Contexts<T>& contexts, T* out, bool rounded,
+            Stream stream) {
     if (heads.rows == begin) return;
     const auto launch = heads.d <= warp       ? launch_attend<T, 1>
                         : heads.d <= 2 * warp ? launch_attend<T, 2>
@@ -244,7 +245,7 @@ void attend(const T* qkv, const Heads& heads, std::int64_t begin, const std::int
                                               : launch_attend<T, most_head_size / warp>;
     if (heads.d > most_head_size)
         throw std::runtime_error("attention: heads of " + std::to_string(heads.d) + " numbers, at most 256 on a GPU");
-    launch(qkv, heads, begin, first, count, most, out, rounded, stream);
+    launch(qkv, heads, begin, contexts, out, rounded, stream);
     check_launch("attend");
 }
 

@@ -35,11 +35,19 @@ struct Rotation {
 template <class T>
 void norm_and_rotate(T* qkv, const Heads& heads, const Rotation<T>& rotation, bool rounded, Stream stream);
 
-/// Attention of the rows [begin, heads.rows): row r sees the keys of rows [first[r], first[r] + count[r]) and its own.
-/// out [rows - begin, heads d]. No count is above `most`.
+/// The keys and values that rows see beside their own: of a row of contexts, `kv_heads` keys and behind them as many
+/// values lie at kv + width * row. Row r sees [first[r], first[r] + count[r]) of these. No count is above `most`.
 template <class T>
-void attend(const T* qkv, const Heads& heads, std::int64_t begin, const std::int32_t* first, const std::int32_t* count,
-            std::int64_t most, T* out, bool rounded, Stream stream);
+struct Contexts {
+    const T* kv;
+    std::int64_t width;
+    const std::int32_t *first, *count;
+    std::int64_t most;
+};
+/// Attention of the rows [begin, heads.rows): out [rows - begin, heads d].
+template <class T>
+void attend(const T* qkv, const Heads& heads, std::int64_t begin, const Contexts<T>& contexts, T* out, bool rounded,
+            Stream stream);
 
 /// x[r] as a sum of bf16 numbers: the nearest, the nearest to what is left, and so on; three hold all of a float. r is
 /// source[i], or i if null: terms [count, rows, d].

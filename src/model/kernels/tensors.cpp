@@ -69,12 +69,13 @@ void norm_and_rotate(const at::Tensor& qkv, const Heads& heads, const at::Tensor
     });
 }
 
-at::Tensor attend(const at::Tensor& qkv, const Heads& heads, std::int64_t begin, const at::Tensor& first,
-                  const at::Tensor& count, std::int64_t most, Precision precision) {
+at::Tensor attend(const at::Tensor& qkv, const Heads& heads, std::int64_t begin, const at::Tensor& kv,
+                  const at::Tensor& first, const at::Tensor& count, std::int64_t most, Precision precision) {
     const at::Tensor out = at::empty({heads.rows - begin, std::int64_t{heads.heads} * heads.d}, qkv.options());
     by_type(qkv, [&]<class T>(T) {
-        attend(data<const T>(qkv), heads, begin, data<const std::int32_t>(first), data<const std::int32_t>(count), most,
-               data<T>(out), rounded(precision), stream_of(qkv));
+        const Contexts<T> contexts{kv.const_data_ptr<T>(), kv.stride(0), data<const std::int32_t>(first),
+                                   data<const std::int32_t>(count), most};
+        attend(data<const T>(qkv), heads, begin, contexts, data<T>(out), rounded(precision), stream_of(qkv));
     });
     return out;
 }

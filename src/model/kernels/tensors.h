@@ -21,9 +21,9 @@ void norm_and_rotate(const at::Tensor& qkv, const Heads& heads, const at::Tensor
                      double eps, const at::Tensor& cos, const at::Tensor& sin, const at::Tensor& positions,
                      Precision precision);
 
-/// first, count [N] int32: [N - begin, H Dh].
-at::Tensor attend(const at::Tensor& qkv, const Heads& heads, std::int64_t begin, const at::Tensor& first,
-                  const at::Tensor& count, std::int64_t most, Precision precision);
+/// kv [contexts' rows, 2 Hkv, Dh]; first, count [N] int32: [N - begin, H Dh].
+at::Tensor attend(const at::Tensor& qkv, const Heads& heads, std::int64_t begin, const at::Tensor& kv,
+                  const at::Tensor& first, const at::Tensor& count, std::int64_t most, Precision precision);
 
 /// Whether multiply() can take this matrix [out, in]: bf16, on a device, of sizes that suit it.
 bool can_multiply(const at::Tensor& weight);

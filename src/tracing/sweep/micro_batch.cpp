@@ -75,8 +75,9 @@ DecoderLayer MicroBatch::of(const LayerWeights& layer) const {
     return {config_, layer, precision_};
 }
 
-void MicroBatch::attend(const LayerWeights& layer, bool last) {
+void MicroBatch::attend(std::int64_t l, const LayerWeights& layer) {
     if (cases_.empty()) return;
+    const bool last = l + 1 == config_.num_hidden_layers;
     const at::Tensor heads = of(layer).project_heads(hidden_, rotary_, positions_);
     const at::Tensor mixed = attention_.mix(heads, /*with_contexts=*/!last);
     if (last) {
@@ -90,7 +91,7 @@ void MicroBatch::apply_dense(const LayerWeights& layer) {
     if (!cases_.empty()) hidden_ = of(layer).add_dense(hidden_);
 }
 
-MoeInput MicroBatch::enter_moe(const LayerWeights& layer) const {
+MoeInput MicroBatch::enter_moe(std::int64_t, const LayerWeights& layer) const {
     return of(layer).enter_moe(hidden_);
 }
 

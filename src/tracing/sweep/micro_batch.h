@@ -21,10 +21,10 @@ class MicroBatch {
 
     /// Adds the attention block. In the last layer the contexts have done their work with their keys and values, and
     /// only the rows go on.
-    void attend(const LayerWeights& layer, bool last);
+    void attend(std::int64_t l, const LayerWeights& layer);
     /// Adds a dense layer's feed-forward block.
     void apply_dense(const LayerWeights& layer);
-    MoeInput enter_moe(const LayerWeights& layer) const;
+    MoeInput enter_moe(std::int64_t l, const LayerWeights& layer) const;
     /// Adds the MoE block's outputs, notes the base rows' routing, and appends the patched rows of layer `l`.
     void leave_moe(std::int64_t l, const LayerWeights& layer, const MoeInput& input, const at::Tensor& contributions);
 
