@@ -1,6 +1,6 @@
 #include "moesweep/config/keys.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -43,6 +43,37 @@ Key automatic_key(const char* name, std::optional<std::int64_t>& field, const ch
     };
     const auto print = [&field] { return field ? std::to_string(*field) : "auto"; };
     return {name, free_to_change, "auto or a whole number >= 1", meaning, print, parse};
+}
+
+/// What stands behind a backslash in a text, and what it means.
+constexpr std::pair<char, char> escapes[] = {{'n', '\n'}, {'t', '\t'}, {'r', '\r'}, {'s', ' '}, {'\\', '\\'}};
+
+std::optional<std::string> parse_text(const std::string& text) {
+    std::string value;
+    for (std::size_t i = 0; i < text.size(); i++) {
+        if (text[i] != '\\') {
+            value += text[i];
+            continue;
+        }
+        const char letter = ++i < text.size() ? text[i] : '\0';
+        const auto escape = std::ranges::find(escapes, letter, [](const auto& pair) { return pair.first; });
+        if (escape == std::end(escapes)) return std::nullopt;
+        value += escape->second;
+    }
+    return value;
+}
+
+std::string print_text(const std::string& value) {
+    std::string text;
+    for (std::size_t i = 0; i < value.size(); i++) {
+        const bool inner_blank = value[i] == ' ' && i > 0 && i + 1 < value.size();
+        const auto escape = std::ranges::find(escapes, value[i], [](const auto& pair) { return pair.second; });
+        if (inner_blank || escape == std::end(escapes))
+            text += value[i];
+        else
+            text += {'\\', escape->first};
+    }
+    return text;
 }
 
 }  // namespace
@@ -95,6 +126,27 @@ Key number_key(const char* name, double& field, bool is_identity, Least least, c
     return {name, is_identity, expected, meaning, [&field] { return print_number(field); }, parse};
 }
 
+Key share_key(const char* name, double& field, bool is_identity, const char* meaning) {
+    const auto parse = [&field](const std::string& text) {
+        const auto value = parse_number<double>(text);
+        if (!value || !(*value >= 0 && *value <= 1)) return false;
+        field = *value;
+        return true;
+    };
+    return {name, is_identity, "a number from 0 to 1", meaning, [&field] { return print_number(field); }, parse};
+}
+
+Key automatic_key(const char* name, std::optional<double>& field, bool is_identity, const char* meaning) {
+    const auto parse = [&field](const std::string& text) {
+        const auto value = parse_number<double>(text);
+        if (text != "auto" && (!value || !(*value >= 0 && *value < infinity))) return false;
+        field = value;
+        return true;
+    };
+    const auto print = [&field] { return field ? print_number(*field) : "auto"; };
+    return {name, is_identity, "auto or a number >= 0", meaning, print, parse};
+}
+
 Key list_key(const char* name, NumberList<double>& field, bool is_identity, const char* meaning) {
     return value_key(name, field, is_identity, "numbers such as 1,2,4, or nothing", meaning);
 }
@@ -105,6 +157,42 @@ Key list_key(const char* name, NumberList<std::int64_t>& field, bool is_identity
 
 Key layers_key(const char* name, LayerList& field, bool is_identity, const char* meaning) {
     return value_key(name, field, is_identity, "all, or layers such as 0-3,7", meaning);
+}
+
+Key layers_key(const char* name, std::optional<LayerList>& field, const char* otherwise, bool is_identity,
+               const char* meaning) {
+    const auto parse = [&field, otherwise](const std::string& text) {
+        const auto layers = LayerList::parse(text);
+        if (text != otherwise && !layers) return false;
+        field = layers;
+        return true;
+    };
+    const auto print = [&field, otherwise] { return field ? field->text() : otherwise; };
+    return {name, is_identity, fmt::format("{}, all, or layers such as 0-3,7", otherwise), meaning, print, parse};
+}
+
+Key words_key(const char* name, std::vector<std::string>& field, bool is_identity, const char* meaning) {
+    const auto parse = [&field](const std::string& text) {
+        const auto words = parse_words(text);
+        if (words) field = *words;
+        return words.has_value();
+    };
+    const auto print = [&field] { return fmt::format("{}", fmt::join(field, ",")); };
+    return {name, is_identity, "different words such as a,b,c, or nothing", meaning, print, parse};
+}
+
+Key text_key(const char* name, std::string& field, bool is_identity, const char* meaning) {
+    const auto parse = [&field](const std::string& text) {
+        const auto value = parse_text(text);
+        if (value) field = *value;
+        return value.has_value();
+    };
+    return {name,
+            is_identity,
+            "a text with a backslash only in \\n, \\t, \\r, \\s and \\\\",
+            meaning,
+            [&field] { return print_text(field); },
+            parse};
 }
 
 Key word_key(const char* name, bool is_identity, std::vector<const char*> words, const char* meaning,

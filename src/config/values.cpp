@@ -62,6 +62,17 @@ std::optional<NumberList<T>> NumberList<T>::parse(const std::string& text) {
 template class NumberList<double>;
 template class NumberList<std::int64_t>;
 
+std::optional<std::vector<std::string>> parse_words(const std::string& text) {
+    std::vector<std::string> words;
+    if (text.empty()) return words;
+    for (const std::string_view word : split(text)) {
+        if (word.empty() || word.front() == ' ' || word.back() == ' ') return std::nullopt;
+        if (std::ranges::find(words, word) != words.end()) return std::nullopt;
+        words.emplace_back(word);
+    }
+    return words;
+}
+
 LayerList::LayerList(const char* text) : LayerList(checked<LayerList>(text)) {}
 
 std::optional<LayerList> LayerList::parse(const std::string& text) {

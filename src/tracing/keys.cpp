@@ -44,21 +44,6 @@ Key coalitions_key(TracingConfig::Sweep& sweep) {
         });
 }
 
-Key subset_layers_key(std::optional<LayerList>& layers) {
-    const auto parse = [&layers](const std::string& value) {
-        const auto list = LayerList::parse(value);
-        if (value != "selected" && !list) return false;
-        layers = list;
-        return true;
-    };
-    return {"sweep.subset_layers",
-            part_of_identity,
-            "selected, all, or layers such as 0-3,7",
-            "layers whose subsets are patched: selected (the selected one), all, or layers such as 0-3,7",
-            [&layers] { return layers ? layers->text() : "selected"; },
-            parse};
-}
-
 Keys sweep_keys(TracingConfig::Sweep& sweep) {
     return {
         layers_key(MOESWEEP_KEY(sweep.layers), part_of_identity,
@@ -70,7 +55,8 @@ Keys sweep_keys(TracingConfig::Sweep& sweep) {
         coalitions_key(sweep),
         choice_key(MOESWEEP_KEY(sweep.subsets), part_of_identity, {"none", "all"},
                    "patch every subset of the clean top-k, for exact Shapley values: none or all"),
-        subset_layers_key(sweep.subset_layers),
+        layers_key(MOESWEEP_KEY(sweep.subset_layers), "selected", part_of_identity,
+                   "layers whose subsets are patched: selected (the selected one), all, or layers such as 0-3,7"),
     };
 }
 

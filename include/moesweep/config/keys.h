@@ -6,6 +6,7 @@
 #pragma once
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,9 +54,21 @@ Key seed_key(const char* name, std::int64_t& field, bool identity, const char* m
 /// What a number must be.
 enum class Least { zero, above_zero, none };  ///< none: -inf is a value, too
 Key number_key(const char* name, double& field, bool identity, Least least, const char* meaning);
+/// A number from 0 to 1.
+Key share_key(const char* name, double& field, bool identity, const char* meaning);
+/// A number >= 0, or auto, for which the field is empty.
+Key automatic_key(const char* name, std::optional<double>& field, bool identity, const char* meaning);
 Key list_key(const char* name, NumberList<double>& field, bool identity, const char* meaning);
 Key list_key(const char* name, NumberList<std::int64_t>& field, bool identity, const char* meaning);
 Key layers_key(const char* name, LayerList& field, bool identity, const char* meaning);
+/// Layers, or a word for which the field is empty.
+Key layers_key(const char* name, std::optional<LayerList>& field, const char* otherwise, bool identity,
+               const char* meaning);
+/// Words as of parse_words().
+Key words_key(const char* name, std::vector<std::string>& field, bool identity, const char* meaning);
+/// Free text in one line: \n is a line's end, \t a tab, \r a carriage return, \\ a backslash, and \s a blank, which
+/// is written so at an end.
+Key text_key(const char* name, std::string& field, bool identity, const char* meaning);
 
 /// One of a few words: `get` gives the index of the present one, `set` takes an index.
 Key word_key(const char* name, bool identity, std::vector<const char*> words, const char* meaning,

@@ -62,6 +62,10 @@ class MemorySize {
     double share_ = 0.8;
 };
 
+/// Words separated by commas, such as "en,de"; none in an empty text. Nothing where a word is empty, has a blank at an
+/// end or comes twice.
+std::optional<std::vector<std::string>> parse_words(const std::string& text);
+
 /// The whole text as a number in the C locale: no blanks, no plus sign, nothing after it.
 template <class T>
 std::optional<T> parse_number(std::string_view text);

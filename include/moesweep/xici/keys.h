@@ -37,10 +37,18 @@ struct XiciConfig : RunConfig {
     } capture;
     struct Rate {
         RateBy by = RateBy::exact;
-        std::string model;   ///< the rater's folder (rate.by = model)
-        std::string system;  ///< what it is told first
-        std::string prompt;  ///< what it is asked, with {question}, {reference} and {answer}
-        std::string file;    ///< ratings as JSON lines (rate.by = file)
+        std::string model;  ///< the rater's folder (rate.by = model)
+        /// What it is told first; empty: nothing.
+        std::string system =
+            "You grade short answers to factual questions. Reply with one word: YES if the answer states the same fact "
+            "as the reference answer, NO if it does not.";
+        /// What it is asked, with {question}, {reference} and {answer}.
+        std::string prompt =
+            "Question: {question}\nReference answer: {reference}\nAnswer to grade: {answer}\n\nDoes the answer to "
+            "grade "
+            "state the same fact as the reference answer, whatever its language, spelling or length? Reply with YES or "
+            "NO only.";
+        std::string file;  ///< ratings as JSON lines (rate.by = file)
     } rate;
     struct Identify {
         std::optional<LayerList> layers;  ///< none: an eighth of the layers is left out at each end, as in the paper
@@ -49,9 +57,8 @@ struct XiciConfig : RunConfig {
         bool subtract_mean = true;        ///< eq. 2
         PValue p_value = PValue::normal;
         double alpha = 0.05;
-        std::optional<double>
-            tau;                ///< least difference of medians, exclusive; none: 0.01 for sigmoid routers, else 0.005
-        std::int64_t cap = 25;  ///< experts of a question
+        std::optional<double> tau;  ///< the difference of medians must exceed it; none: by the router (identify.h)
+        std::int64_t cap = 25;      ///< experts of a question
     } identify;
     struct Deactivate {
         DeactivateBy by = DeactivateBy::minimum;
