@@ -6,13 +6,13 @@
 #include <vector>
 
 #include "moesweep/config/keys.h"
+#include "moesweep/stats/mann_whitney.h"
 
 namespace moesweep {
 
 enum class Chat { automatic, none, custom };       ///< by the model's chat template, not at all, by the keys beside it
 enum class CaptureTokens { all, prompt, answer };  ///< over which a sequence's gate weights are averaged
 enum class RateBy { exact, model, file };
-enum class PValue { normal, exact };  ///< of the U test: by its normal approximation or by its distribution
 /// How an expert is deactivated: its logit becomes the least of its row (the paper), or -inf; or it is skipped in the
 /// choice of the top k, and all scores stay.
 enum class DeactivateBy { minimum, minus_infinity, ban };
