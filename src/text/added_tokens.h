@@ -17,6 +17,7 @@ struct AddedToken {
     bool lstrip = false;       // includes the white space before it
     bool rstrip = false;       // and after it
     bool normalized = false;   // looked for in the normalised text
+    bool special = false;      // left out where a text is decoded without special tokens
 };
 
 /// A part of a text: an added token, or text still to be tokenized (no id).

@@ -99,7 +99,8 @@ std::vector<AddedToken> read_added_tokens(const Field& list, const Bpe& bpe) {
                          .single_word = item.flag("single_word", false),
                          .lstrip = item.flag("lstrip", false),
                          .rstrip = item.flag("rstrip", false),
-                         .normalized = item.flag("normalized", true)};
+                         .normalized = item.flag("normalized", true),
+                         .special = item.flag("special", false)};
         if (token.content.empty()) item.at("content").refuse("a non-empty string");
         ids.check(item, token);
         tokens.push_back(std::move(token));
@@ -113,17 +114,6 @@ bool is_token(const Definition& definition, std::int32_t id) {
     return std::any_of(definition.added.begin(), definition.added.end(), added) ||
            std::any_of(definition.bpe.vocabulary.begin(), definition.bpe.vocabulary.end(), in_vocabulary);
 }
-
-/// A file beside tokenizer.json; an absent one reads as {}.
-struct SideFile {
-    explicit SideFile(const std::filesystem::path& path)
-        : file(path.string()),
-          json(std::filesystem::exists(path) ? parse_json(read_file(path), file) : Json::object()) {}
-    std::optional<Field> find(const char* key) const { return Field(file, json).find(key); }
-
-    std::string file;
-    Json json;
-};
 
 constexpr const char* a_token = "a token of tokenizer.json";
 
@@ -149,14 +139,20 @@ Definition read_definition(const std::filesystem::path& path) {
         for (const std::int32_t id : definition.post_processor.prefix)
             if (!is_token(definition, id)) stage->refuse(fmt::format("{} in front (id {} is not one)", a_token, id));
     }
+    if (const auto stage = root.find("decoder")) {
+        try {
+            read_decoder(*stage, definition.decoder.emplace());
+        } catch (const Error& error) {
+            definition.decoder_refusal = error.what();
+        }
+    }
     return definition;
 }
 
 std::optional<std::int32_t> read_bos(const std::filesystem::path& model_folder, const Definition& definition) {
     const SideFile tokenizer_config(model_folder / "tokenizer_config.json"), config(model_folder / "config.json");
     if (const auto bos = tokenizer_config.find("bos_token")) {
-        const std::string& content = bos->json().is_object() ? bos->at("content").string() : bos->string();
-        const auto id = definition.find(content);
+        const auto id = definition.find(token_content(*bos));
         if (!id) bos->refuse(a_token);
         return id;
     }

@@ -9,6 +9,7 @@
 
 #include "added_tokens.h"
 #include "bpe.h"
+#include "decoder.h"
 #include "normalizer.h"
 #include "pre_tokenizer.h"
 #include "stages.h"
@@ -22,13 +23,15 @@ struct Definition {
     PreTokenizer pre_tokenizer;
     Bpe bpe;
     PostProcessor post_processor;
+    std::optional<Decoder> decoder;
+    std::string decoder_refusal;  ///< why it cannot be used, if it cannot: only decoding needs it
 
     /// The id of an added token or of a piece of the vocabulary.
     std::optional<std::int32_t> find(std::string_view piece) const;
 };
 
-/// Reads a tokenizer.json. `truncation` and `padding` are not applied (transformers resets both) and `decoder` is not
-/// needed. Error(data) names file and field of what is missing, malformed, or of a kind that is not supported.
+/// Reads a tokenizer.json. `truncation` and `padding` are not applied (transformers resets both). Error(data) names
+/// file and field of what is missing, malformed, or of a kind that is not supported.
 Definition read_definition(const std::filesystem::path& path);
 
 /// The BOS token by tokenizer_config.json's bos_token, else config.json's bos_token_id, in the model's folder; each

@@ -1,5 +1,7 @@
 #include "field.h"
 
+#include "moesweep/base/files.h"
+
 namespace moesweep::text {
 
 Field::Field(const Field& parent, const Json& value, const std::string& name)
@@ -62,6 +64,13 @@ std::int32_t Field::id() const {
     if (!value_->is_number_integer() || value_->get<std::int64_t>() < 0 || value_->get<std::int64_t>() >= limit)
         refuse(fmt::format("a token id in [0, {})", limit));
     return static_cast<std::int32_t>(value_->get<std::int64_t>());
+}
+
+SideFile::SideFile(const std::filesystem::path& path)
+    : file(path.string()), json(std::filesystem::exists(path) ? parse_json(read_file(path), file) : Json::object()) {}
+
+const std::string& token_content(const Field& token) {
+    return token.json().is_object() ? token.at("content").string() : token.string();
 }
 
 }  // namespace moesweep::text

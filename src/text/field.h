@@ -1,6 +1,7 @@
 // A value in a JSON file that knows its path, so that every error names file and field.
 #pragma once
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,5 +42,18 @@ class Field {
     const Json* value_;
     std::string path_;
 };
+
+/// A file beside tokenizer.json; an absent one reads as {}.
+struct SideFile {
+    /// Error(data) if its JSON is broken.
+    explicit SideFile(const std::filesystem::path& path);
+    std::optional<Field> find(const char* key) const { return Field(file, json).find(key); }
+
+    std::string file;
+    Json json;
+};
+
+/// A token's text, from "content" or {"content": "content", ...}.
+const std::string& token_content(const Field& token);
 
 }  // namespace moesweep::text

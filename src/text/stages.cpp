@@ -1,4 +1,4 @@
-// The stages before and after the model: normalizer, pre_tokenizer, post_processor.
+// The stages before and after the model: normalizer, pre_tokenizer, post_processor, decoder.
 #include "stages.h"
 
 #include <algorithm>
@@ -41,20 +41,43 @@ Split read_split(const Field& stage) {
     return {Regex(text.string(), how, text.where()), known->second, stage.flag("invert", false)};
 }
 
-void read_metaspace(const Field& stage, PreTokenizer& steps) {
-    const std::string mark = stage.text_or("replacement", space_mark);
+bool is_one_character(const std::string& text) {
     std::size_t end = 0;
-    if (!mark.empty()) next_character(mark, end);
-    if (end == 0 || end != mark.size()) stage.at("replacement").refuse("one character");
+    if (!text.empty()) next_character(text, end);
+    return end != 0 && end == text.size();
+}
+
+struct Metaspace {
+    std::string mark;
+    bool prefix, only_at_start;
+};
+
+/// What the pre-tokenizer and the decoder of this name share.
+Metaspace metaspace_of(const Field& stage) {
+    const std::string mark = stage.text_or("replacement", space_mark);
+    if (!is_one_character(mark)) stage.at("replacement").refuse("one character");
     const std::string scheme =
         stage.text_or("prepend_scheme", stage.flag("add_prefix_space", true) ? "always" : "never");
     if (scheme != "first" && scheme != "always" && scheme != "never")
         stage.at("prepend_scheme").refuse("first, always or never");
+    return {mark, scheme != "never", scheme == "first"};
+}
+
+void read_metaspace(const Field& stage, PreTokenizer& steps) {
+    const auto [mark, prefix, only_at_start] = metaspace_of(stage);
     steps.push_back(Replace{" ", mark});
-    if (scheme != "never") steps.push_back(PrefixMark{mark, scheme == "first"});
+    if (prefix) steps.push_back(PrefixMark{mark, only_at_start});
     if (stage.flag("split", true))
         steps.push_back(
             Split{Regex(mark, Regex::Kind::literal, stage.where()), Split::Behavior::merged_with_next, false});
+}
+
+Strip read_strip(const Field& stage) {
+    const std::string& content = stage.at("content").string();
+    if (!is_one_character(content)) stage.at("content").refuse("one character");
+    std::size_t at = 0;
+    const auto count = [&](const char* key) { return static_cast<std::size_t>(stage.at(key).id()); };
+    return {next_character(content, at), count("start"), count("stop")};
 }
 
 void read_template(const Field& stage, PostProcessor& post_processor) {
@@ -112,6 +135,27 @@ void read_post_processor(const Field& stage, PostProcessor& post_processor) {
         read_template(stage, post_processor);
     } else {
         stage.at("type").refuse("ByteLevel, TemplateProcessing or Sequence");
+    }
+}
+
+void read_decoder(const Field& stage, Decoder& steps) {
+    if (kind(stage) == "Sequence") {
+        for (const Field& item : stage.at("decoders").items()) read_decoder(item, steps);
+    } else if (kind(stage) == "ByteLevel") {
+        steps.push_back(ByteLevel{});
+    } else if (kind(stage) == "Replace") {
+        steps.push_back(read_replace(stage));
+    } else if (kind(stage) == "ByteFallback") {
+        steps.push_back(ByteFallback{});
+    } else if (kind(stage) == "Fuse") {
+        steps.push_back(Fuse{});
+    } else if (kind(stage) == "Strip") {
+        steps.push_back(read_strip(stage));
+    } else if (kind(stage) == "Metaspace") {
+        const Metaspace metaspace = metaspace_of(stage);
+        steps.push_back(MarkToSpace{metaspace.mark, metaspace.prefix});
+    } else {
+        stage.at("type").refuse("ByteLevel, Replace, ByteFallback, Fuse, Strip, Metaspace or Sequence");
     }
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "decoder.h"
 #include "field.h"
 #include "normalizer.h"
 #include "pre_tokenizer.h"
@@ -24,5 +25,6 @@ struct PostProcessor {
 void read_normalizer(const Field& stage, Normalizer& steps);
 void read_pre_tokenizer(const Field& stage, PreTokenizer& steps);
 void read_post_processor(const Field& stage, PostProcessor& post_processor);
+void read_decoder(const Field& stage, Decoder& steps);
 
 }  // namespace moesweep::text

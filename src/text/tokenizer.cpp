@@ -19,6 +19,7 @@ struct Tokenizer::Impl {
     std::filesystem::path model_folder;
     std::vector<OtherToken> others;
     std::vector<std::string_view> pieces;  // by id; views into the definition
+    std::vector<bool> special;             // by id
 
     Encoding encode(std::string_view text, Marks marks) const;
     std::optional<std::int32_t> single_token(std::string_view text, Marks marks) const;
@@ -139,7 +140,9 @@ Tokenizer::Tokenizer(const std::filesystem::path& model_folder) : impl_(std::mak
     impl_->others = read_other_tokens(model_folder, definition);
     impl_->marks_in_front = puts_marks_in_front(definition);
     impl_->pieces = pieces_by_id(definition);
+    impl_->special.resize(impl_->pieces.size());
     for (AddedToken token : definition.added) {
+        if (token.special) impl_->special[token.id] = true;
         if (!token.normalized) {
             impl_->verbatim.add(std::move(token));
             continue;
@@ -159,6 +162,17 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 
 Encoding Tokenizer::encode(std::string_view text) const {
     return impl_->encode(text, Marks::as_in_file);
+}
+
+std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_special) const {
+    const Definition& definition = impl_->definition;
+    if (!definition.decoder_refusal.empty()) fail(Exit::data, "{}", definition.decoder_refusal);
+    std::vector<std::string> pieces;
+    for (const std::int32_t id : ids) {
+        const bool is_token = id >= 0 && id < size() && !piece(id).empty();
+        if (is_token && !(skip_special && impl_->special[id])) pieces.emplace_back(piece(id));
+    }
+    return text::decode(definition.decoder, std::move(pieces));
 }
 
 std::optional<std::int32_t> Tokenizer::single_token_after_space(std::string_view word) const {
@@ -208,6 +222,9 @@ std::string Tokenizer::bos_dispute() const {
     return "";
 }
 
+std::optional<std::int32_t> Tokenizer::find(std::string_view piece) const {
+    return impl_->definition.find(piece);
+}
 std::string_view Tokenizer::piece(std::int32_t id) const {
     return impl_->pieces.at(id);
 }

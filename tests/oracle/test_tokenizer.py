@@ -1,6 +1,6 @@
 """Our tokenizer against the `tokenizers` package: equal ids and equal character offsets, text by text.
 
-The C++ side is the test tool encode_lines in the build folder MOESWEEP_BUILD (default build/cpu).
+The C++ side is the test tool text_probe in the build folder MOESWEEP_BUILD (default build/cpu).
 """
 import itertools
 import json
@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 import program
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOL = Path(os.environ.get("MOESWEEP_BUILD", ROOT / "build" / "cpu")) / "encode_lines"
+TOOL = Path(os.environ.get("MOESWEEP_BUILD", ROOT / "build" / "cpu")) / "text_probe"
 DATA = Path(os.environ.get("MOESWEEP_SHARED", ROOT.parent / "shared")) / "data"
 REAL = ["qwen3", "mixtral"]
 

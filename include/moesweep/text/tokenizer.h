@@ -1,10 +1,11 @@
-// Text to token ids, from a Hugging Face tokenizer.json: byte-level BPE (Qwen3, GLM) and the SentencePiece kind
+// Text to token ids and back, from a Hugging Face tokenizer.json: byte-level BPE (Qwen3, GLM) and the SentencePiece kind
 // (Mixtral).
 #pragma once
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,11 @@ class Tokenizer {
     /// note().
     Encoding encode(std::string_view text) const;
 
+    /// The text of token ids: that of the `tokenizers` package's decode(ids, skip_special_tokens=...). Ids without a
+    /// token stand for nothing; bytes that are not UTF-8 become U+FFFD. Error(data) if the file's decoder is malformed
+    /// or of an unsupported kind, which keeps no text from being encoded.
+    std::string decode(std::span<const std::int32_t> ids, bool skip_special) const;
+
     /// The id that stands for a word following a space: of " X" in byte-level BPE, of "X" where the normaliser prepends
     /// a space itself (SentencePiece). Empty when that is not exactly one token, or the unknown token.
     std::optional<std::int32_t> single_token_after_space(std::string_view word) const;
@@ -56,6 +62,8 @@ class Tokenizer {
     /// tokenizer.json lacks; empty if there are none.
     std::string note() const;
 
+    /// The id of a token by its piece; empty if there is none.
+    std::optional<std::int32_t> find(std::string_view piece) const;
     /// A token's piece as it stands in the vocabulary. id must be in [0, size()).
     std::string_view piece(std::int32_t id) const;
     std::int32_t size() const;
