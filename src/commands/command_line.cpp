@@ -63,6 +63,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     line.print_config = values.count("print-config") > 0;
     line.verify = values.count("verify") > 0;
     line.pieces = values.count("pieces") > 0;
+    line.chat = values.count("chat") > 0;
     if (values.count("argument") > 0) line.arguments = values["argument"].as<std::vector<std::string>>();
     for (const auto& [key, value] : values)
         if (key.find('.') != std::string::npos) line.overrides.push_back(key + "=" + value.as<std::string>());

@@ -88,7 +88,10 @@ const std::vector<Command>& commands() {
         all.push_back({.name = "tokenize",
                        .usage = "tokenize MODEL TEXT...",
                        .summary = "print the token ids of each text, a line per text",
-                       .flags = {{"pieces", "add each token's piece and its character offsets"}},
+                       .flags = {{"pieces", "add each token's piece and its character offsets"},
+                                 {"chat",
+                                  "take each text as a question in the form of the model's chat template, behind the "
+                                  "default of ask.system, and print the prompt in front"}},
                        .alone = tokenize});
         return all;
     }();

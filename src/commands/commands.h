@@ -35,7 +35,8 @@ std::string help_text(const std::string& command);
 Exit report(const CommandLine& line);
 /// moesweep inspect MODEL: geometry, tensors, tokenizer. Ends with an Error where a run would be refused.
 Exit inspect(const CommandLine& line);
-/// moesweep tokenize MODEL TEXT...: a line of ids per text.
+/// moesweep tokenize MODEL TEXT...: a line of ids per text; with --chat, of each text as a question in the model's chat
+/// form, behind the line of the prompt as a JSON string.
 Exit tokenize(const CommandLine& line);
 
 }  // namespace moesweep

@@ -14,6 +14,13 @@ std::optional<std::int32_t> bos_token(const Tokenizer& tokenizer, Bos setting) {
     return token;
 }
 
+std::vector<std::int32_t> prompt_ids(const Tokenizer& tokenizer, std::string_view text, Bos setting) {
+    std::vector<std::int32_t> ids = tokenizer.encode(text).ids;
+    const auto bos = bos_token(tokenizer, setting);
+    if (bos && (ids.empty() || ids.front() != *bos)) ids.insert(ids.begin(), *bos);
+    return ids;
+}
+
 std::vector<std::string> bos_lines(const Tokenizer& tokenizer, Bos setting) {
     const auto bos = bos_token(tokenizer, setting);
     const char* by = setting == Bos::automatic ? "by tokenizer.json"

@@ -1,6 +1,8 @@
 #include "moesweep/text/tokenizer.h"
 
 #include <algorithm>
+#include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "definition.h"
@@ -19,7 +21,10 @@ struct Tokenizer::Impl {
     std::filesystem::path model_folder;
     std::vector<OtherToken> others;
     std::vector<std::string_view> pieces;  // by id; views into the definition
-    std::vector<bool> special;             // by id
+    std::set<std::string_view> special;    // contents; views into the definition
+    // What added tokens with `normalized` are decoded to, by id. As in the reference it is this text that must be among
+    // the special contents for the token to be left out.
+    std::unordered_map<std::int32_t, std::string> normalized_contents;
 
     Encoding encode(std::string_view text, Marks marks) const;
     std::optional<std::int32_t> single_token(std::string_view text, Marks marks) const;
@@ -140,9 +145,9 @@ Tokenizer::Tokenizer(const std::filesystem::path& model_folder) : impl_(std::mak
     impl_->others = read_other_tokens(model_folder, definition);
     impl_->marks_in_front = puts_marks_in_front(definition);
     impl_->pieces = pieces_by_id(definition);
-    impl_->special.resize(impl_->pieces.size());
+    for (const AddedToken& token : definition.added)
+        if (token.special) impl_->special.insert(token.content);
     for (AddedToken token : definition.added) {
-        if (token.special) impl_->special[token.id] = true;
         if (!token.normalized) {
             impl_->verbatim.add(std::move(token));
             continue;
@@ -151,6 +156,7 @@ Tokenizer::Tokenizer(const std::filesystem::path& model_folder) : impl_(std::mak
         if (content.empty())
             fail(Exit::data, "{}: added_tokens: '{}': expected some text, the normalizer leaves none", definition.file,
                  token.content);
+        impl_->normalized_contents[token.id] = content;
         token.content = std::move(content);
         impl_->normalized.add(std::move(token));
     }
@@ -169,8 +175,11 @@ std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_speci
     if (!definition.decoder_refusal.empty()) fail(Exit::data, "{}", definition.decoder_refusal);
     std::vector<std::string> pieces;
     for (const std::int32_t id : ids) {
-        const bool is_token = id >= 0 && id < size() && !piece(id).empty();
-        if (is_token && !(skip_special && impl_->special[id])) pieces.emplace_back(piece(id));
+        if (id < 0 || id >= size()) continue;
+        const auto normalized = impl_->normalized_contents.find(id);
+        const std::string_view content =
+            normalized == impl_->normalized_contents.end() ? piece(id) : normalized->second;
+        if (!content.empty() && !(skip_special && impl_->special.contains(content))) pieces.emplace_back(content);
     }
     return text::decode(definition.decoder, std::move(pieces));
 }

@@ -109,7 +109,7 @@ TEST_CASE("other decoders: none, Metaspace, Strip at both ends, one that is refu
     for (const auto& [key, value] : {std::pair<const char*, Json>{"content", "ab"}, {"start", -1}, {"stop", "0"}}) {
         Json wrong = strip_first;
         wrong[key] = value;
-        const Tokenizer broken = make(mark_tokenizer(), sequence({wrong}));
+        const Tokenizer broken = make(mark_tokenizer(), sequence(Json::array({wrong})));
         CHECK_THAT(failure_of([&] { broken.decode(Ids{6}, false); }).message,
                    Catch::Contains(std::string("decoder.decoders.0.") + key + ": expected"));
     }

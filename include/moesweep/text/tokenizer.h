@@ -1,5 +1,5 @@
-// Text to token ids and back, from a Hugging Face tokenizer.json: byte-level BPE (Qwen3, GLM) and the SentencePiece kind
-// (Mixtral).
+// Text to token ids and back, from a Hugging Face tokenizer.json: byte-level BPE (Qwen3, GLM) and the SentencePiece
+// kind (Mixtral).
 #pragma once
 #include <cstdint>
 #include <filesystem>
