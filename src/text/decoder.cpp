@@ -7,6 +7,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "moesweep/base/error.h"
+
 namespace moesweep::text {
 namespace {
 
@@ -61,16 +63,20 @@ std::optional<char> byte_of(std::string_view piece) {
     return error == std::errc() && stopped == end ? std::optional(static_cast<char>(byte)) : std::nullopt;
 }
 
-std::string replaced(std::string_view text, std::string_view pattern, std::string_view content) {
-    std::string result;
-    std::size_t copied = 0;
-    for (std::size_t found; (found = text.find(pattern, copied)) != text.npos; copied = found + pattern.size())
-        result.append(text.substr(copied, found - copied)).append(content);
-    return result.append(text.substr(copied));
-}
-
 Pieces apply(const Replace& step, Pieces pieces) {
-    for (std::string& piece : pieces) piece = replaced(piece, step.pattern, step.content);
+    constexpr std::size_t most_bytes = std::size_t{1} << 24;  // a few steps can make any text of one piece
+    std::size_t bytes = 0;
+    for (std::string& piece : pieces) {
+        const std::string text = std::exchange(piece, "");
+        std::size_t copied = 0;
+        for (std::size_t found; (found = text.find(step.pattern, copied)) != text.npos;) {
+            piece.append(text, copied, found - copied).append(step.content);
+            copied = found + step.pattern.size();
+            if (bytes + piece.size() > most_bytes)
+                fail(Exit::data, "token ids to decode: the decoder makes more than {} bytes of them", most_bytes);
+        }
+        bytes += piece.append(text, copied).size();
+    }
     return pieces;
 }
 
@@ -78,6 +84,7 @@ Pieces apply(const ByteFallback&, Pieces pieces) {
     Pieces result;
     std::string bytes;
     const auto flush = [&] {
+        if (bytes.empty()) return;
         if (is_utf8(bytes))
             result.push_back(bytes);
         else
@@ -89,10 +96,10 @@ Pieces apply(const ByteFallback&, Pieces pieces) {
             bytes += *byte;
             continue;
         }
-        if (!bytes.empty()) flush();
+        flush();
         result.push_back(std::move(piece));
     }
-    if (!bytes.empty()) flush();
+    flush();
     return result;
 }
 
@@ -114,9 +121,9 @@ Pieces apply(const Strip& step, Pieces pieces) {
 }
 
 Pieces apply(const MarkToSpace& step, Pieces pieces) {
-    for (std::size_t i = 0; i < pieces.size(); ++i)
-        pieces[i] = replaced(pieces[i], step.mark, i == 0 && step.drop_in_front ? "" : " ");
-    return pieces;
+    if (step.drop_in_front && !pieces.empty())
+        pieces.front() = apply(Replace{step.mark, ""}, Pieces{pieces.front()}).front();
+    return apply(Replace{step.mark, " "}, std::move(pieces));
 }
 
 /// The bytes that a piece's characters stand for; its own bytes if one of them stands for none (an added token).

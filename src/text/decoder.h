@@ -33,7 +33,7 @@ struct MarkToSpace {
 /// The steps, one after another over all pieces. A tokenizer without any puts a space between the pieces.
 using Decoder = std::vector<std::variant<Replace, ByteFallback, Fuse, Strip, MarkToSpace, ByteLevel>>;
 
-/// The decode() of the `tokenizers` package.
+/// The decode() of the `tokenizers` package. Error(data) if replacements make more than 16 MiB of the pieces.
 std::string decode(const std::optional<Decoder>& decoder, std::vector<std::string> pieces);
 
 /// Bytes as UTF-8; U+FFFD stands for what is none, as in Rust's from_utf8_lossy (one for each maximal part of a

@@ -1,9 +1,13 @@
 // tokenizer.json, a text, tokenizer_config.json and config.json, with a byte 0xff between them.
 #include "moesweep/text/tokenizer.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <numeric>
 
 #include "fuzz.h"
+#include "moesweep/text/chat_template.h"
+#include "moesweep/text/stop_tokens.h"
 
 using namespace moesweep;
 
@@ -33,6 +37,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         fuzz::expect_value_or_error([&] { tokenizer.default_bos(); });
         fuzz::expect_value_or_error([&] { tokenizer.bos(); });
         fuzz::expect_value_or_error([&] { expect_sound(tokenizer, "It's in  S\xc3\xa3o <s> 1992,\n\xe6\x97\xa5."); });
+        fuzz::expect_value_or_error([&] { stop_tokens(folder.folder(), tokenizer); });
+        fuzz::expect_value_or_error([&] { find_chat_template(folder.folder()); });
+        std::vector<std::int32_t> ids(std::min(tokenizer.size(), 1000));
+        std::iota(ids.begin(), ids.end(), 0);
+        fuzz::expect_value_or_error([&] { tokenizer.decode(ids, true); });
         tokenizer.single_token_after_space(text);
         tokenizer.single_token_bare(text);
         expect_sound(tokenizer, text);

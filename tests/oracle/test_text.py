@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.chat_template_utils import render_jinja_template
 
+import program
 from test_tokenizer import DATA, MARK, REAL, SMALL, TOOL, added, needs_data
 
 pytestmark = pytest.mark.skipif(not TOOL.exists(), reason=f"{TOOL} is not built")
@@ -144,6 +145,35 @@ def test_random_conversations_are_rendered_as_by_the_template(name, tmp_path):
         expected.append(rendered[0])
     for question, mine, theirs in zip(questions, answers(tmp_path, questions), expected):
         assert mine["text"] == theirs, question
+
+
+QUESTIONS = ["Who wrote Hamlet?", "  \u897f\u6c49\u518c\u5c01\u8c01\u4e3a\u6b66\u5b89\u4faf\uff1f\n", "a <|im_end|> or </s> in it"]
+SYSTEM = "In just a few words, answer in the language of the question."  # the default of ask.system
+
+
+@needs_data
+@pytest.mark.parametrize(("tokenizer", "template"), [("qwen3", None), ("qwen3", "qwen3-instruct-2507"), ("qwen3", "qwen3.6"),
+                                                     ("mixtral", "mistral-v1-instruct")])
+def test_questions_are_tokenized_as_by_apply_chat_template(tokenizer, template, tmp_path):
+    """BOS included: Mixtral's template writes it, and its tokenizer puts no second one in front."""
+    folder = Path(shutil.copytree(DATA / "tokenizers" / tokenizer, tmp_path / "model"))
+    folder.chmod(0o755)
+    if template:
+        shutil.copy(DATA / "chat_templates" / f"{template}.jinja", folder / "chat_template.jinja")
+    if tokenizer == "mixtral":
+        (folder / "tokenizer_config.json").write_text(json.dumps(
+            {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>"}))
+    reference = AutoTokenizer.from_pretrained(folder)
+    done = program.call("tokenize", "--chat", folder, *QUESTIONS)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2 * len(QUESTIONS)
+    for question, prompt, ids in zip(QUESTIONS, lines[::2], lines[1::2]):
+        messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}]
+        settings = {"add_generation_prompt": True, "enable_thinking": False}
+        assert json.loads(prompt) == reference.apply_chat_template(messages, tokenize=False, **settings)
+        assert [int(i) for i in ids.split()] == reference.apply_chat_template(messages, **settings)["input_ids"]
+    two = template and tokenizer == "qwen3"  # its tokenizer_config.json has one as well
+    assert ("chat_template.jinja has the model's chat template, and wins" in done.stderr) == bool(two)
 
 
 # --- stop tokens ---

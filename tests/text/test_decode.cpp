@@ -97,6 +97,11 @@ TEST_CASE("other decoders: none, Metaspace, Strip at both ends, one that is refu
     CHECK(make(mark_tokenizer(), metaspace).decode(Ids{2, 6, 6}, false) == " ab ab");
     metaspace["prepend_scheme"] = "never";
     CHECK(make(mark_tokenizer(), metaspace).decode(Ids{2, 6, 6}, false) == "  ab ab");
+    Json doubled = Json::array();
+    for (int i = 0; i < 40; ++i)
+        doubled.push_back({{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aa"}});
+    CHECK_THAT(failure_of([&] { make(mark_tokenizer(), sequence(doubled)).decode(Ids{3}, false); }).message,
+               Catch::Contains("the decoder makes more than"));
     const Json strip = {{"type", "Strip"}, {"content", "a"}, {"start", 1}, {"stop", 1}};
     CHECK(make(mark_tokenizer(), sequence({{{"type", "Fuse"}}, strip})).decode(Ids{3, 3, 4, 3, 3}, false) == "aba");
 

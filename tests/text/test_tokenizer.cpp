@@ -10,6 +10,7 @@
 #include <map>
 
 #include "moesweep/base/json.h"
+#include "moesweep/text/bos.h"
 #include "small_tokenizers.h"
 
 using namespace moesweep;
@@ -237,6 +238,18 @@ TEST_CASE("BOS by post-processor, tokenizer_config.json, config.json") {
     const Tokenizer tokenizer = make(two);
     CHECK(!tokenizer.bos());
     CHECK_THAT(data_error([&] { tokenizer.default_bos(); }), Contains("post_processor: puts 2 tokens before a text"));
+}
+
+TEST_CASE("a prompt begins with the token that model.bos asks for, once") {
+    const Tokenizer marks = make(mark_tokenizer());
+    CHECK(prompt_ids(marks, "ab", Bos::automatic) == Ids{1, 6});
+    CHECK(prompt_ids(marks, "ab", Bos::no) == Ids{6});
+    CHECK(prompt_ids(marks, "<s>ab", Bos::yes) == Ids{1, 6});
+    CHECK(prompt_ids(marks, "ab<s>", Bos::yes) == Ids{1, 6, 1});
+    CHECK(prompt_ids(marks, "", Bos::yes) == Ids{1});
+    const Tokenizer bytes = make(byte_tokenizer());
+    CHECK(prompt_ids(bytes, "", Bos::automatic).empty());
+    CHECK_THAT(data_error([&] { prompt_ids(bytes, "ab", Bos::yes); }), Contains("model.bos = yes, got none"));
 }
 
 TEST_CASE("what speaks against tokenizer.json's BOS is said") {
