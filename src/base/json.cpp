@@ -25,12 +25,15 @@ struct Place {
     }
 };
 
+enum class Extent { file, line };  ///< of a document
+
 /// What is wrong, if it is one of the common deviations from JSON; empty otherwise.
-std::string habit_at(const Place& place, bool behind_a_value) {
+std::string habit_at(const Place& place, bool behind_a_value, Extent extent) {
     if (place.text.empty()) return "the file is empty";
     if (place.rest().empty()) return "it ends too early";
     if (behind_a_value && place.begins({"{", "["}))
-        return "a second value after the first; `jq -s .` makes one array of JSON lines";
+        return extent == Extent::line ? "a second value in the line"
+                                      : "a second value after the first; `jq -s .` makes one array of JSON lines";
     if (place.begins({"NaN", "Infinity"})) {
         const std::string_view word = place.rest().substr(0, place.begins({"NaN"}) ? 3 : 8);
         return fmt::format("{}{} is not a number in JSON", place.before() == '-' ? "-" : "", word);
@@ -43,51 +46,53 @@ std::string habit_at(const Place& place, bool behind_a_value) {
 
 /// Builds the document from the parser's events. Json::parse with a callback would do the same, but it walks over all
 /// earlier siblings whenever an object ends: quadratic in the tensors of a checkpoint or the records of a facts file.
-class Builder final : public nlohmann::json_sax<Json> {
+template <class J>
+class Builder final : public nlohmann::json_sax<J> {
   public:
-    Builder(std::string_view text, const std::string& name) : text_(text), name_(name) {}
-    Json take() { return std::move(root_); }
+    Builder(std::string_view text, const std::string& name, Extent extent)
+        : text_(text), name_(name), extent_(extent) {}
+    J take() { return std::move(root_); }
 
     bool null() override { return add(nullptr); }
     bool boolean(bool value) override { return add(value); }
-    bool number_integer(number_integer_t value) override { return add(value); }
-    bool number_unsigned(number_unsigned_t value) override { return add(value); }
-    bool number_float(number_float_t value, const string_t&) override { return add(value); }
-    bool string(string_t& value) override { return add(std::move(value)); }
-    bool binary(binary_t& value) override { return add(std::move(value)); }
+    bool number_integer(typename J::number_integer_t value) override { return add(value); }
+    bool number_unsigned(typename J::number_unsigned_t value) override { return add(value); }
+    bool number_float(typename J::number_float_t value, const std::string&) override { return add(value); }
+    bool string(std::string& value) override { return add(std::move(value)); }
+    bool binary(typename J::binary_t& value) override { return add(std::move(value)); }
 
-    bool start_object(std::size_t) override { return open(Json::object()); }
-    bool start_array(std::size_t) override { return open(Json::array()); }
+    bool start_object(std::size_t) override { return open(J::object()); }
+    bool start_array(std::size_t) override { return open(J::array()); }
     bool end_object() override { return close(); }
     bool end_array() override { return close(); }
 
-    bool key(string_t& key) override {
-        const auto [at, fresh] = open_.back()->get_ref<Json::object_t&>().try_emplace(key);
+    bool key(std::string& key) override {
+        const auto [at, fresh] = open_.back()->template get_ref<typename J::object_t&>().emplace(key, J());
         if (!fresh) fail(Exit::data, "{}: {}: appears twice", name_, key);
         place_ = &at->second;
         return true;
     }
 
-    bool parse_error(std::size_t byte, const std::string&, const Json::exception& error) override {
-        if (dynamic_cast<const Json::out_of_range*>(&error))
+    bool parse_error(std::size_t byte, const std::string&, const typename J::exception& error) override {
+        if (dynamic_cast<const typename J::out_of_range*>(&error))
             fail(Exit::data, "{}: holds a number beyond the range of double", name_);
         if (const std::string kind = what_it_is(text_); !kind.empty()) fail(Exit::data, "{}: {}", name_, kind);
         const Place place{text_, std::min(byte - 1, text_.size())};
-        const std::string why = habit_at(place, open_.empty() && root_.is_structured());
-        fail(Exit::data, "{}: byte {}: not valid JSON{}", name_, byte,
-             why.empty() ? "" : fmt::format(": line {}: {}", place.line(), why));
+        std::string why = habit_at(place, open_.empty() && root_.is_structured(), extent_);
+        if (!why.empty()) why = extent_ == Extent::file ? fmt::format(": line {}: {}", place.line(), why) : ": " + why;
+        fail(Exit::data, "{}: byte {}: not valid JSON{}", name_, byte, why);
     }
 
   private:
     static constexpr std::size_t most_open = 256;  // documents are copied and printed recursively
 
     /// Puts a value at the end of the open array, or at the last key, or at the root.
-    bool add(Json value) {
+    bool add(J value) {
         if (!open_.empty() && open_.back()->is_array()) place_ = &open_.back()->emplace_back();
         *place_ = std::move(value);
         return true;
     }
-    bool open(Json value) {
+    bool open(J value) {
         if (open_.size() == most_open) fail(Exit::data, "{}: nested more than {} deep", name_, most_open);
         add(std::move(value));
         open_.push_back(place_);
@@ -100,17 +105,40 @@ class Builder final : public nlohmann::json_sax<Json> {
 
     std::string_view text_;
     const std::string& name_;
-    Json root_;
-    Json* place_ = &root_;
-    std::vector<Json*> open_;  // the containers that are being filled, outermost first
+    Extent extent_;
+    J root_;
+    J* place_ = &root_;
+    std::vector<J*> open_;  // the containers that are being filled, outermost first
 };
+
+template <class J>
+J parse(std::string_view text, const std::string& name, Extent extent) {
+    Builder<J> builder(text, name, extent);
+    J::sax_parse(text, &builder);
+    return builder.take();
+}
 
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& name) {
-    Builder builder(text, name);
-    Json::sax_parse(text, &builder);
-    return builder.take();
+    return parse<Json>(text, name, Extent::file);
+}
+
+void for_each_json_line(std::string_view text, const std::string& name,
+                        const std::function<void(const OrderedJson&, std::size_t)>& visit) {
+    constexpr std::string_view blanks = " \t\r", byte_order_mark = "\xef\xbb\xbf";
+    if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
+    bool any = false;
+    for (std::size_t number = 1; !text.empty(); ++number) {
+        const std::string_view line = text.substr(0, text.find('\n'));
+        text.remove_prefix(std::min(line.size() + 1, text.size()));
+        if (line.find_first_not_of(blanks) == line.npos) continue;
+        if (!any && line[line.find_first_not_of(blanks)] == '[')
+            fail(Exit::data, "{}: expected JSON lines, got an array; `jq -c '.[]'` makes lines of it", name);
+        visit(parse<OrderedJson>(line, fmt::format("{}: line {}", name, number), Extent::line), number);
+        any = true;
+    }
+    if (!any) fail(Exit::data, "{}: no record in it", name);
 }
 
 }  // namespace moesweep

@@ -6,7 +6,7 @@
 
 #include "moesweep/base/error.h"
 #include "moesweep/base/files.h"
-#include "moesweep/base/json.h"
+#include "moesweep/base/json_record.h"
 #include "moesweep/stats/python_random.h"
 
 namespace moesweep {
@@ -14,21 +14,23 @@ namespace {
 
 constexpr std::int64_t widest_id = std::int64_t{1} << 62;  // seed + case_id must not overflow (see seed_key)
 
-/// One record, and how messages call it.
-class Record {
+/// A record that makes a fact.
+class Record : JsonRecord<Json> {
   public:
-    Record(const Json& json, const std::string& file, std::size_t index) : json_(json), file_(file), index_(index) {
-        if (!json.is_object()) refuse("expected an object, got {}", json.type_name());
+    using JsonRecord::refuse;
+
+    Record(const Json& json, const std::string& file, std::size_t index)
+        : JsonRecord(json, fmt::format("{}: record {}", file, index)) {
         const Json& id = member(json, "case_id", "case_id");
         if (!id.is_number_integer()) refuse("case_id: expected a whole number, got {}", shown(id));
         if (id.is_number_unsigned() ? id.get<std::uint64_t>() > widest_id : id.get<std::int64_t>() < -widest_id)
             refuse("case_id: expected a number within +-{}, got {}", widest_id, shown(id));
         case_id_ = id.get<std::int64_t>();
-        has_id_ = true;
+        identify(fmt::format("case_id {}", case_id_));
     }
 
     Fact fact() const {
-        const Json& rewrite = object(json_, "requested_rewrite", "requested_rewrite");
+        const Json& rewrite = object(json(), "requested_rewrite", "requested_rewrite");
         Fact fact{.case_id = case_id_};
         fact.relation = relation(rewrite);
         fact.subject = text(rewrite, "subject", "requested_rewrite.subject");
@@ -38,37 +40,7 @@ class Record {
         return fact;
     }
 
-    template <class... Args>
-    [[noreturn]] void refuse(fmt::format_string<Args...> format, Args&&... args) const {
-        const std::string who =
-            has_id_ ? fmt::format("record {} (case_id {})", index_, case_id_) : fmt::format("record {}", index_);
-        fail(Exit::data, "{}: {}: {}", file_, who, fmt::format(format, std::forward<Args>(args)...));
-    }
-
   private:
-    static std::string shown(const Json& value) {
-        return value.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 60);
-    }
-
-    const Json& member(const Json& parent, const char* key, const std::string& path) const {
-        const auto at = parent.find(key);
-        if (at == parent.end()) refuse("{}: missing", path);
-        return *at;
-    }
-
-    const Json& object(const Json& parent, const char* key, const std::string& path) const {
-        const Json& value = member(parent, key, path);
-        if (!value.is_object()) refuse("{}: expected an object, got {}", path, shown(value));
-        return value;
-    }
-
-    std::string text(const Json& parent, const char* key, const std::string& path) const {
-        const Json& value = member(parent, key, path);
-        if (!value.is_string()) refuse("{}: expected a text, got {}", path, shown(value));
-        if (value.get_ref<const std::string&>().empty()) refuse("{}: empty", path);
-        return value.get<std::string>();
-    }
-
     /// An object's text. Blanks around it are dropped: how it follows the prompt is cases.object_token's business.
     std::string answer(const Json& rewrite, const char* key, const std::string& path) const {
         const std::string whole = text(object(rewrite, key, path), "str", path + ".str");
@@ -91,11 +63,7 @@ class Record {
         fact.subject_offset = code_points(std::string_view(pattern).substr(0, slot));
     }
 
-    const Json& json_;
-    const std::string& file_;
-    std::size_t index_;
     std::int64_t case_id_ = 0;
-    bool has_id_ = false;
 };
 
 }  // namespace

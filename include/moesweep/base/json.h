@@ -1,5 +1,6 @@
 // JSON for every room: parsed whole, duplicate keys refused, each mistake named by file and byte, or file and field.
 #pragma once
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -10,10 +11,16 @@
 namespace moesweep {
 
 using Json = nlohmann::json;
+using OrderedJson = nlohmann::ordered_json;  ///< members in the order of the file; finding one walks over them
 
 /// Parses a JSON text. Error(data): "name: byte 17: ..." for a syntax error, "name: key: appears twice" for a repeated
 /// key, "name: nested more than 256 deep".
 Json parse_json(std::string_view text, const std::string& name);
+
+/// Calls `visit` with the document of each line and the line's number, from 1. Lines of blanks are passed over, as is a
+/// byte order mark. Error(data): "name: line 3: " in front of parse_json's, or "name: no record in it".
+void for_each_json_line(std::string_view text, const std::string& name,
+                        const std::function<void(const OrderedJson&, std::size_t)>& visit);
 
 /// The value of `key` in an object, converted to T. Error(data) "name: key: ..." if it is absent or of another type.
 template <class T>
