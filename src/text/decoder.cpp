@@ -63,7 +63,7 @@ std::optional<char> byte_of(std::string_view piece) {
     return error == std::errc() && stopped == end ? std::optional(static_cast<char>(byte)) : std::nullopt;
 }
 
-Pieces apply(const Replace& step, Pieces pieces) {
+Pieces decode_by(const Replace& step, Pieces pieces) {
     constexpr std::size_t most_bytes = std::size_t{1} << 24;  // a few steps can make any text of one piece
     std::size_t bytes = 0;
     for (std::string& piece : pieces) {
@@ -80,7 +80,7 @@ Pieces apply(const Replace& step, Pieces pieces) {
     return pieces;
 }
 
-Pieces apply(const ByteFallback&, Pieces pieces) {
+Pieces decode_by(const ByteFallback&, Pieces pieces) {
     Pieces result;
     std::string bytes;
     const auto flush = [&] {
@@ -103,11 +103,11 @@ Pieces apply(const ByteFallback&, Pieces pieces) {
     return result;
 }
 
-Pieces apply(const Fuse&, Pieces pieces) {
+Pieces decode_by(const Fuse&, Pieces pieces) {
     return {joined(pieces)};
 }
 
-Pieces apply(const Strip& step, Pieces pieces) {
+Pieces decode_by(const Strip& step, Pieces pieces) {
     std::string character;
     append_utf8(character, step.character);
     for (std::string& piece : pieces) {
@@ -120,10 +120,10 @@ Pieces apply(const Strip& step, Pieces pieces) {
     return pieces;
 }
 
-Pieces apply(const MarkToSpace& step, Pieces pieces) {
+Pieces decode_by(const MarkToSpace& step, Pieces pieces) {
     if (step.drop_in_front && !pieces.empty())
-        pieces.front() = apply(Replace{step.mark, ""}, Pieces{pieces.front()}).front();
-    return apply(Replace{step.mark, " "}, std::move(pieces));
+        pieces.front() = decode_by(Replace{step.mark, ""}, Pieces{pieces.front()}).front();
+    return decode_by(Replace{step.mark, " "}, std::move(pieces));
 }
 
 /// The bytes that a piece's characters stand for; its own bytes if one of them stands for none (an added token).
@@ -143,7 +143,7 @@ std::string byte_level_bytes(const std::string& piece) {
     return bytes;
 }
 
-Pieces apply(const ByteLevel&, Pieces pieces) {
+Pieces decode_by(const ByteLevel&, Pieces pieces) {
     std::string bytes;
     for (const std::string& piece : pieces) bytes += byte_level_bytes(piece);
     return {lossy_utf8(bytes)};
@@ -164,7 +164,7 @@ std::string lossy_utf8(std::string_view bytes) {
 std::string decode(const std::optional<Decoder>& decoder, std::vector<std::string> pieces) {
     if (!decoder) return joined(pieces, " ");
     for (const auto& step : *decoder)
-        pieces = std::visit([&](const auto& kind) { return apply(kind, std::move(pieces)); }, step);
+        pieces = std::visit([&](const auto& kind) { return decode_by(kind, std::move(pieces)); }, step);
     return joined(pieces);
 }
 

@@ -51,6 +51,23 @@ def test_bos_that_the_tokenizer_does_not_have(inputs, ranks):
             new_files=OPENED)
 
 
+# --- chat templates ---
+
+
+@pytest.mark.parametrize(("template", "words"), [
+    (None, "model: no chat template, in chat_template.jinja or tokenizer_config.json: set ask.chat = custom with "),
+    ("{{ messages }}", "model/chat_template.jinja: expected the chat template of Qwen3, "),
+    (7, "model/tokenizer_config.json: chat_template: expected a string, found 7"),
+])
+def test_chat_template_that_is_not_known(inputs, template, words):
+    model = inputs.write().folder / "model"
+    if isinstance(template, str):
+        (model / "chat_template.jinja").write_text(template)
+    elif template:
+        (model / "tokenizer_config.json").write_text(json.dumps({"chat_template": template}))
+    refused(inputs.folder, 1, 65, words, arguments=("tokenize", "--chat", "model", "text"))
+
+
 # --- facts ---
 
 
