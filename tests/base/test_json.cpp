@@ -116,3 +116,28 @@ TEST_CASE("what the library would take is refused: a repeated key, a number beyo
     CHECK(parse_json(nested(256), "file").size() == 1);
     CHECK(refusal_of(nested(257)) == "file: nested more than 256 deep");
 }
+
+TEST_CASE("JSON lines come one by one, members in the order of the file") {
+    const auto read = [](std::string_view text) {
+        std::string seen;
+        for_each_json_line(text, "file", [&](const OrderedJson& value, std::size_t line) {
+            seen += std::to_string(line) + value.dump() + ";";
+        });
+        return seen;
+    };
+    CHECK(read("{\"b\":1,\"a\":{\"z\":2,\"y\":3}}\n\n \r\n5\r\n\"x\"") == R"(1{"b":1,"a":{"z":2,"y":3}};45;5"x";)");
+    CHECK(read("\xef\xbb\xbf{}\n[]") == "1{};2[];");
+    const auto refusal = [&](std::string_view text) {
+        const Failure failure = failure_of([&] { read(text); });
+        CHECK(failure.code == Exit::data);
+        return failure.message;
+    };
+    CHECK(refusal("") == "file: no record in it");
+    CHECK(refusal(" \n\r\n") == "file: no record in it");
+    CHECK(refusal("{}\n{\"a\": 1,}") == "file: line 2: byte 9: not valid JSON: a comma after the last element");
+    CHECK(refusal("{}\n\n{\"a\":") == "file: line 3: byte 6: not valid JSON: it ends too early");
+    CHECK(refusal("{} {}") == "file: line 1: byte 4: not valid JSON: a second value in the line");
+    CHECK(refusal("{\"a\":1,\"b\":{},\"a\":2}") == "file: line 1: a: appears twice");
+    CHECK(refusal("{}\n[1e999]") == "file: line 2: holds a number beyond the range of double");
+    CHECK(refusal(" [{}]") == "file: expected JSON lines, got an array; `jq -c '.[]'` makes lines of it");
+}
