@@ -11,8 +11,8 @@ SPLIT = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{
 OBJECT_WEIGHT = 60  # repeats of each object, so that every one becomes a single token
 
 
-def train_tokenizer(sentences: list[tuple[str, str]], vocab_size: int) -> Tokenizer:
-    """Merges are learned from the sentences and from each object on its own."""
+def train_bpe(corpus: list[str], vocab_size: int) -> Tokenizer:
+    """Merges are learned from the corpus. A corpus that is too small for the vocabulary is an error."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
@@ -22,11 +22,17 @@ def train_tokenizer(sentences: list[tuple[str, str]], vocab_size: int) -> Tokeni
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size, special_tokens=[END], show_progress=False,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()))
-    objects = sorted({answer for _, answer in sentences})
-    corpus = [text + answer + "." for text, answer in sentences] + objects * OBJECT_WEIGHT
     tokenizer.train_from_iterator(corpus, trainer)
     if tokenizer.get_vocab_size() != vocab_size:
         raise ValueError(f"vocabulary of {tokenizer.get_vocab_size()}, expected {vocab_size}")
+    return tokenizer
+
+
+def train_tokenizer(sentences: list[tuple[str, str]], vocab_size: int) -> Tokenizer:
+    """Merges are learned from the sentences and from each object on its own."""
+    objects = sorted({answer for _, answer in sentences})
+    corpus = [text + answer + "." for text, answer in sentences] + objects * OBJECT_WEIGHT
+    tokenizer = train_bpe(corpus, vocab_size)
     split = [o for o in objects if len(tokenizer.encode(o).ids) != 1]
     if split:
         raise ValueError(f"objects that are not one token: {split}")
