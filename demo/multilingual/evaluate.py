@@ -205,7 +205,7 @@ def evaluate(asker: Asker, asked: Asked, seed: int = 0) -> dict:
 
 
 def figures(right: np.ndarray, after: dict, xici: dict, members: list[int]) -> dict:
-    """Success and spurious gain of a condition over (question, language), and XICI's success less its, on the same questions."""
+    """Success and spurious gain of a condition over (question, language); XICI's success less its, on the same questions."""
     members = [q for q in members if q in after]
     before, then, ours = right[members], np.array([after[q] for q in members]), np.array([xici[q] for q in members])
     lost, of = (before & ~then).sum(1), before.sum(1)

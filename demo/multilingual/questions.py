@@ -1,7 +1,5 @@
-"""The demo's questions: the facts of ../relations/ asked in twelve languages, by templates.ini, people.txt and russian.txt.
-
-Subjects keep their English names. So do the answers, but for Russian, where they are in Cyrillic.
-"""
+"""The demo's questions: facts of ../relations/ asked in sixteen languages, by templates.ini and people.txt. Names stay as
+they are in English, in every language."""
 
 import configparser
 import json
@@ -19,23 +17,24 @@ DATASET = "demo"
 
 @dataclass(frozen=True)
 class Question:
-    """A fact asked in every language: {code: question text} and {code: answers}, the reference first."""
+    """A fact asked in every language, {code: text}, and its answers, the reference first."""
 
     id: str
     relation: str
     texts: dict[str, str]
-    answers: dict[str, list[str]]
+    answers: list[str]
 
     def record(self) -> dict:
         """A line of questions.jsonl."""
         return {"id": self.id, "dataset": DATASET, "relation": self.relation,
-                "languages": {code: {"question": text, "answers": self.answers[code]} for code, text in self.texts.items()}}
+                "languages": {code: {"question": text, "answers": self.answers} for code, text in self.texts.items()}}
 
 
-def read_pairs(path: Path) -> list[tuple[str, str]]:
-    """The lines `key = value` of a file, without its comments."""
-    lines = (line for line in path.read_text(encoding="utf-8").splitlines() if line.strip() and not line.startswith("#"))
-    return [(key.strip(), value.strip()) for key, _, value in (line.partition("=") for line in lines)]
+def read_people() -> dict[str, str]:
+    """{surname: full name} of people.txt"""
+    lines = (HERE / "people.txt").read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("=") for line in lines if "=" in line and not line.startswith("#"))
+    return {last.strip(): f"{first.strip()} {last.strip()}" for first, names in pairs for last in names.split(";")}
 
 
 def read_templates() -> dict[str, dict[str, str]]:
@@ -48,20 +47,17 @@ def read_templates() -> dict[str, dict[str, str]]:
 
 def make_questions() -> list[Question]:
     """All questions, by relation and in the order of the facts."""
-    full = {last.strip(): f"{first} {last.strip()}" for first, names in read_pairs(HERE / "people.txt")
-            for last in names.split(";")}
-    russian = dict(read_pairs(HERE / "russian.txt"))
+    full = read_people()
     templates = read_templates()
     questions = []
     for relation in read_relations(HERE.parent / "relations"):
         if relation.id not in templates:
             continue
         for index, (subject, name) in enumerate(relation.facts):
-            latin = list(dict.fromkeys([full.get(name, name), name]))
             questions.append(Question(
                 f"{relation.id}-{index:02d}", relation.id,
                 {code: text.format(subject) for code, text in templates[relation.id].items()},
-                {code: [russian[name], *latin] if code == "ru" else latin for code in templates[relation.id]}))
+                list(dict.fromkeys([full.get(name, name), name]))))
     return questions
 
 

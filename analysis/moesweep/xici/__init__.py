@@ -1,0 +1,1 @@
+"""The second method: knowledge by contrast between languages (XICI)."""
