@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::int64_t most_base_items = 128;          // more at a time are lost when a search ends among them
 constexpr std::int64_t most_micro_batch_rows = 32768;  // more make no product faster
+constexpr std::int64_t waiting_for_one = 4;            // items of a pass for each one in flight, where they wait
 constexpr std::int64_t line_bytes =
     160;  // of a row: position, run, places in tiles, its line in the results, twice while sorted
 
@@ -41,9 +42,9 @@ std::int64_t step_bytes_per_row(const Weights& weights, const Workload& work, st
            std::max(attention + parts * std::max(D, queries), moe + inner + parts * (D + m.expert.intermediate_size));
 }
 
-/// Bytes that an item keeps through a pass: its rows, their lines, and its results.
-std::int64_t kept_bytes_per_item(const Weights& weights, const Workload& work) {
-    return work.rows() * (weights.config().hidden_size * element_bytes(weights) + line_bytes) + work.kept_bytes;
+/// Bytes of an item on its way through a pass: its rows and their lines.
+std::int64_t flight_bytes_per_item(const Weights& weights, const Workload& work) {
+    return work.rows() * (weights.config().hidden_size * element_bytes(weights) + line_bytes) + work.flight_bytes;
 }
 
 std::int64_t weight_bytes(const Weights& weights, std::int64_t group, bool streamed) {
@@ -67,11 +68,12 @@ Layout lay_out(const RunConfig& config, const Weights& weights, const Workload& 
     layout.memory = {ranks.memory_limit, ranks.program, weight_bytes(weights, group, streamed)};
     const std::int64_t free = ranks.memory_limit - layout.memory.total(), unit = config.run.unit;
     const std::int64_t rows = work.rows(), per_row = step_bytes_per_row(weights, work, group);
-    const std::int64_t kept = kept_bytes_per_item(weights, work);
+    const std::int64_t flight = flight_bytes_per_item(weights, work), results = work.kept_bytes;
+    const std::int64_t kept = work.waits ? results + flight / waiting_for_one : results + flight;
     const auto share = [](std::int64_t n, std::int64_t parts) { return (n + parts - 1) / parts; };
 
     const std::int64_t busiest = share(std::max<std::int64_t>(work.items, 1), share(ranks.world, group) * group);
-    const std::int64_t units_wanted = streamed ? share(busiest, unit) : 1;
+    const std::int64_t units_wanted = share(streamed ? busiest : std::min(busiest, work.items_wanted), unit);
     const std::int64_t unit_items = std::min(unit, std::max<std::int64_t>(work.items, 1));
     layout.items_per_micro_batch =
         std::clamp(std::min((free - unit_items * kept) / 2 / per_row, most_micro_batch_rows) / rows, std::int64_t{1},
@@ -79,7 +81,14 @@ Layout lay_out(const RunConfig& config, const Weights& weights, const Workload& 
     layout.memory.step = layout.items_per_micro_batch * rows * per_row;
     layout.units_per_pass =
         std::clamp((free - layout.memory.step) / (unit_items * kept), std::int64_t{1}, units_wanted);
-    layout.memory.rows = layout.units_per_pass * unit_items * kept;
+    layout.items_in_flight = layout.units_per_pass * unit_items;
+    layout.memory.rows = layout.items_in_flight * kept;
+    if (work.waits) {
+        const std::int64_t room = free - layout.memory.step - layout.items_in_flight * results;
+        layout.memory.rows = layout.items_in_flight * results;
+        layout.items_in_flight = std::clamp(room / flight, std::int64_t{1}, layout.items_in_flight);
+        layout.memory.rows += layout.items_in_flight * flight;
+    }
 
     // A pass over a streamed model shall have many items.
     const std::int64_t base_rows = std::max<std::int64_t>(work.base_rows, 1);

@@ -125,6 +125,16 @@ Interval bootstrap_ratio(std::span<const double> numerator, std::span<const doub
     return percentile_interval(std::move(ratios));
 }
 
+Interval bootstrap(std::int64_t n, const StatsRules& rules,
+                   const std::function<double(std::span<const std::int32_t>)>& statistic) {
+    std::vector<double> values;
+    for (std::int64_t sample = 0; n > 0 && sample < rules.bootstrap; ++sample) {
+        const double value = statistic(bootstrap_indices(rules.seed, sample, n));
+        if (!std::isnan(value)) values.push_back(value);
+    }
+    return percentile_interval(std::move(values));
+}
+
 double sign_flip_p(std::span<const double> values, const StatsRules& rules) {
     if (values.empty()) return nan;
     double observed = 0, magnitude = 0;

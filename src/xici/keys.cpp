@@ -69,7 +69,7 @@ Keys identify_keys(XiciConfig::Identify& identify) {
 
 Keys deactivate_keys(XiciConfig::Deactivate& deactivate) {
     return {
-        choice_key(MOESWEEP_KEY(deactivate.by), part_of_identity, {"minimum", "minus-infinity", "ban"},
+        choice_key(MOESWEEP_KEY(deactivate.by), free_to_change, {"minimum", "minus-infinity", "ban"},
                    "a deactivated expert's logit becomes its row's minimum or minus-infinity, or the choice skips the "
                    "expert (ban)"),
         integer_key(MOESWEEP_KEY(deactivate.draws), free_to_change, 0,

@@ -1,5 +1,5 @@
-// u_test_probe normal|exact < lines: the U test of each line "n1 n2 values ...", for the oracle in Python. Prints a line
-// "u p median_difference" for each.
+// u_test_probe normal|exact < lines: the U test of each line "n1 n2 values ...", for the oracle in Python. Prints a
+// line "u p median_difference" for each.
 #include <fmt/format.h>
 
 #include <iostream>

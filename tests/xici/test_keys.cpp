@@ -42,7 +42,7 @@ TEST_CASE("the defaults are the paper's") {
     CHECK(config.identify.subtract_mean);
     CHECK(config.identify.alpha == 0.05);
     CHECK(config.identify.cap == 25);
-    CHECK(config.deactivate.by == DeactivateBy::minimum);
+    CHECK(config.deactivate.by == Deactivation::minimum);
     CHECK(config.deactivate.draws == 1);
     CHECK(config.deactivate.shuffled);
     for (const char* field : {"{question}", "{reference}", "{answer}"})
@@ -97,7 +97,7 @@ TEST_CASE("every kind of value is read, printed and read back, for xici") {
     CHECK_FALSE(config.identify.subtract_mean);
     CHECK(config.identify.p_value == PValue::exact);
     CHECK(config.identify.tau == 0.003);
-    CHECK(config.deactivate.by == DeactivateBy::ban);
+    CHECK(config.deactivate.by == Deactivation::ban);
     CHECK_FALSE(config.deactivate.random_blacklisted);
     CHECK(config.deactivate.caps.values() == std::vector<std::int64_t>{5, 15, 65});
 
@@ -113,7 +113,7 @@ TEST_CASE("every kind of value is read, printed and read back, for xici") {
     CHECK(!load_config<XiciConfig>("", {"identify.tau=auto"}).identify.tau);
     CHECK(load_config<XiciConfig>("", {"ask.chat=none"}).ask.chat == Chat::none);
     CHECK(load_config<XiciConfig>("", {"rate.by=model"}).rate.by == RateBy::model);
-    CHECK(load_config<XiciConfig>("", {"deactivate.by=minus-infinity"}).deactivate.by == DeactivateBy::minus_infinity);
+    CHECK(load_config<XiciConfig>("", {"deactivate.by=minus-infinity"}).deactivate.by == Deactivation::minus_infinity);
 }
 
 TEST_CASE("a text survives the INI file, whatever its characters") {

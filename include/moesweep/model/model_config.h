@@ -46,9 +46,9 @@ struct Router {
 
 /// How an expert is kept from a row. Of softmax scores with renormalised weights all three give the same weights.
 enum class Deactivation {
-    ban,             ///< skipped in the choice of the top K; all scores stay as they are
     minimum,         ///< its logit becomes the least of its row (arXiv 2603.17102, section 6.1)
     minus_infinity,  ///< its logit becomes -inf
+    ban,             ///< skipped in the choice of the top K; all scores stay as they are
 };
 
 /// A SwiGLU feed-forward.

@@ -26,6 +26,7 @@ struct Layout {
     bool streamed = false;
     std::int64_t units_per_pass = 1;  ///< of a rank
     std::int64_t items_per_micro_batch = 1;
+    std::int64_t items_in_flight = 1;      ///< of a pass whose items wait for each other's room; else all
     std::int64_t items_per_base_pass = 1;  ///< of a pass that makes base rows alone, on a rank
     Memory memory;
 
@@ -40,6 +41,11 @@ struct Workload {
     std::int64_t more_rows = 0;   ///< that an item gets on the way, at most
     std::int64_t kept_bytes = 0;  ///< of an item's results, beside its rows
     std::int64_t items = 0;       ///< at most
+
+    // Of a pass that lets an item in when another has ended (engine/decode.h); such passes are long.
+    bool waits = false;
+    std::int64_t flight_bytes = 0;  ///< of an item in flight, beside its rows: its keys and values in all layers
+    std::int64_t items_wanted = 1;  ///< in flight, that products be large
 
     std::int64_t rows() const { return base_rows + more_rows; }  ///< of an item
 };

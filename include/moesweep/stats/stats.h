@@ -6,6 +6,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -52,6 +53,11 @@ Interval bootstrap_mean(std::span<const double> values, const StatsRules& rules)
 /// have equal length, a line per case. Resamples with a denominator of 0 are left out; NaN if none remains.
 Interval bootstrap_ratio(std::span<const double> numerator, std::span<const double> denominator,
                          const StatsRules& rules);
+
+/// The same quantiles of any statistic of n cases, of which it gets the indices that a resample draws. Resamples for
+/// which it is NaN are left out; NaN if none remains.
+Interval bootstrap(std::int64_t n, const StatsRules& rules,
+                   const std::function<double(std::span<const std::int32_t>)>& statistic);
 
 /// Two-sided sign-flip test of mean = 0: share of |mean of randomly signed values| >= |mean|, (1 + b) / (1 + B).
 /// Sums that differ by rounding alone (1e-12 of the sum of magnitudes) count as equal. NaN without values.

@@ -36,28 +36,42 @@ class MergedFile {
 
     /// Where the tables of units stand: group_of(name) is the group of the table of that name, "" if it is left out.
     using GroupOf = std::function<std::string(const std::string& name)>;
-    /// The tables of the units 0 .. count-1 of a series, joined. Error(data) from write() for items beyond `items`.
+    /// The units 0 .. count-1 of a series.
+    struct Series {
+        Store store;
+        std::int64_t count = 0;
+    };
+    /// The tables of the units of some series, joined in this order. Error(data) from write() for items beyond `items`.
     template <class Unit>
-    void units(const Store& series, std::int64_t count, std::int64_t items, const GroupOf& group_of) {
-        const auto kept = std::make_shared<std::vector<Unit>>();  // all of a series that is small
-        const auto walk = [series, count, kept](const UseUnit& use) {
-            std::int64_t number = 0;
+    void units(const std::vector<Series>& all, std::int64_t items, const GroupOf& group_of) {
+        const auto kept = std::make_shared<std::vector<Unit>>();  // all of them, where they are small
+        const auto walk = [all, kept](const UseUnit& use) {
+            std::vector<std::string> files;
+            for (const auto& [store, count] : all)
+                for (std::int64_t number = 0; number < count; ++number)
+                    files.push_back(store.unit_path(number).string());
+            auto file = files.begin();
             const auto use_next = [&](const Unit& unit) {
-                use({series.unit_path(number++).string(), Unit::item, unit.items.end, table_views(unit)});
+                use({*file++, Unit::item, unit.items.end, table_views(unit)});
             };
-            if (std::ssize(*kept) == count) return std::ranges::for_each(*kept, use_next), void();
+            if (kept->size() == files.size()) return std::ranges::for_each(*kept, use_next), void();
             kept->clear();
             std::size_t bytes = 0;
-            series.for_each_unit<Unit>(count, Columns::all, [&](const Unit& unit) {
-                use_next(unit);
-                bytes += bytes_of(table_views(unit));
-                if (bytes <= most_kept_bytes)
-                    kept->push_back(unit);
-                else
-                    kept->clear();
-            });
+            for (const auto& [store, count] : all)
+                store.template for_each_unit<Unit>(count, Columns::all, [&](const Unit& unit) {
+                    use_next(unit);
+                    bytes += bytes_of(table_views(unit));
+                    if (bytes <= most_kept_bytes)
+                        kept->push_back(unit);
+                    else
+                        kept->clear();
+                });
         };
         add_units(table_views(Unit{}), items, group_of, walk);
+    }
+    template <class Unit>
+    void units(const Store& store, std::int64_t count, std::int64_t items, const GroupOf& group_of) {
+        units<Unit>(std::vector<Series>{{store, count}}, items, group_of);
     }
 
     /// Writes the file under a temporary name, reopens it, reads it back whole and compares before it is renamed to

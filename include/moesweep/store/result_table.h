@@ -2,7 +2,9 @@
 // /results a table, a dataset a column. The store knows nothing of what they mean.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -26,6 +28,14 @@ struct ResultTable {
     std::vector<ResultColumn> columns;
     Attributes attributes;
 };
+
+/// A column's values from the lines of a table: a member of each, or what a function makes of it.
+template <class Line, class Get>
+auto values_of(const std::vector<Line>& lines, Get get) {
+    std::vector<std::decay_t<std::invoke_result_t<Get, const Line&>>> values;
+    for (const auto& line : lines) values.push_back(std::invoke(get, line));
+    return values;
+}
 
 template <class Visit>
 void columns(const ResultTable& table, Visit&& visit) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "moesweep/config/keys.h"
+#include "moesweep/model/model_config.h"
 #include "moesweep/stats/mann_whitney.h"
 
 namespace moesweep {
@@ -13,9 +14,6 @@ namespace moesweep {
 enum class Chat { automatic, none, custom };       ///< by the model's chat template, not at all, by the keys beside it
 enum class CaptureTokens { all, prompt, answer };  ///< over which a sequence's gate weights are averaged
 enum class RateBy { exact, model, file };
-/// How an expert is deactivated: its logit becomes the least of its row (the paper), or -inf; or it is skipped in the
-/// choice of the top k, and all scores stay.
-enum class DeactivateBy { minimum, minus_infinity, ban };
 
 /// The defaults are the paper's where it gives one. questions.path has none: it stays empty, and a command that needs
 /// it says so.
@@ -61,7 +59,7 @@ struct XiciConfig : RunConfig {
         std::int64_t cap = 25;      ///< experts of a question
     } identify;
     struct Deactivate {
-        DeactivateBy by = DeactivateBy::minimum;
+        Deactivation by = Deactivation::minimum;
         std::int64_t draws = 1;          ///< random sets of each question
         std::int64_t seed = 0;           ///< of all that is drawn or shuffled
         bool random_blacklisted = true;  ///< whether random sets may hold blacklisted experts

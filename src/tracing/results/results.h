@@ -69,14 +69,6 @@ void add_quantities(ResultTable& table, const std::vector<Quantity>& lines);
 /// Columns n, mean, ci_low, ci_high, p, positive_fraction; with a prefix: prefix_n, ...
 void add_summaries(ResultTable& table, std::string_view prefix, const std::vector<Summary>& summaries);
 
-/// A column's values from the lines of a table: a member of each, or what a function makes of it.
-template <class Line, class Get>
-auto values_of(const std::vector<Line>& lines, Get get) {
-    std::vector<std::decay_t<std::invoke_result_t<Get, const Line&>>> values;
-    for (const auto& line : lines) values.push_back(std::invoke(get, line));
-    return values;
-}
-
 /// Appends a sentence to the attribute "note".
 void add_note(ResultTable& table, std::string_view sentence);
 
