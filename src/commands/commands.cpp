@@ -5,11 +5,12 @@
 #include "moesweep/run/method.h"
 #include "moesweep/store/store.h"
 #include "moesweep/tracing/trace.h"
+#include "moesweep/xici/xici.h"
 
 namespace moesweep {
 namespace {
 
-constexpr const Method* methods[] = {&tracing_method};
+constexpr const Method* methods[] = {&tracing_method, &xici_method};
 
 const Method* find_method(const std::string& name) {
     const auto found = std::ranges::find(methods, name, [](const Method* method) { return std::string(method->name); });

@@ -138,6 +138,22 @@ void load(const Keys& keys, const std::string& file, const std::vector<std::stri
     read_overrides(keys, overrides);
 }
 
+const std::string& value_of(const std::vector<Setting>& settings, const std::string& key) {
+    return std::ranges::find(settings, key, &Setting::key)->value;
+}
+
+std::string number_changing_ini(const std::vector<Setting>& settings, const std::vector<std::string>& left_out) {
+    std::string ini, open_section;
+    for (const auto& [key, value, is_identity] : settings) {
+        const std::string section = key.substr(0, key.find('.'));
+        if (section == "run" || section == "parallel" || std::ranges::find(left_out, key) != left_out.end()) continue;
+        if (section != open_section) ini += fmt::format("[{}]\n", section);
+        open_section = section;
+        ini += fmt::format("{} = {}\n", key.substr(section.size() + 1), value);
+    }
+    return ini;
+}
+
 std::string to_ini(const Keys& keys) {
     std::string text, section;
     for (const Key& key : keys) {

@@ -10,25 +10,6 @@
 namespace moesweep {
 namespace {
 
-/// The configuration as INI without where things lie and how the work was divided, which change no number.
-std::string number_changing_ini(const TracingConfig& config) {
-    std::string ini, open_section;
-    for (const auto& [key, value, is_identity] : settings(config)) {
-        const std::string section = key.substr(0, key.find('.'));
-        if (section == "run" || section == "parallel") continue;
-        if (key == "model.path" || key == "model.weights" || key == "cases.path") continue;
-        if (section != open_section) ini += fmt::format("[{}]\n", section);
-        open_section = section;
-        ini += fmt::format("{} = {}\n", key.substr(section.size() + 1), value);
-    }
-    return ini;
-}
-
-std::string precision_of(const TracingConfig& config) {
-    const auto all = settings(config);
-    return std::ranges::find(all, "model.precision", &Setting::key)->value;
-}
-
 void expect_complete(const UnitSet& units) {
     if (const auto missing = units.store.missing_units(units.count); !missing.empty())
         fail(Exit::data, "{}: missing, run trace again", units.store.unit_path(missing[0]).string());
@@ -102,8 +83,8 @@ Study merge_run(const TracingConfig& config, const Store& store, const Attribute
     };
     const auto rows_alone = [](const std::string& table) { return table == "rows" ? "controls" : ""; };
     Attributes meta = scan->meta;
-    meta.emplace_back("precision", precision_of(config));
-    meta.emplace_back("config", number_changing_ini(config));
+    meta.emplace_back("precision", value_of(settings(config), "model.precision"));
+    meta.emplace_back("config", number_changing_ini(settings(config), {"model.path", "model.weights", "cases.path"}));
     const CaseColumns case_columns = to_columns(scan->cases);
     MergedFile file;
     file.group("meta", meta);

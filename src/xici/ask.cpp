@@ -5,14 +5,12 @@
 
 #include "moesweep/base/files.h"
 #include "moesweep/engine/decode.h"
-#include "moesweep/engine/kv_cache.h"
 #include "moesweep/model/router.h"
+#include "moesweep/xici/estimate.h"
 #include "moesweep/xici/tables.h"
 
 namespace moesweep {
 namespace {
-
-constexpr std::int64_t sequences_wanted = 512;  // in flight, that an expert has rows enough for a product
 
 UnitSet unit_set(const char* title, const Store& store, std::size_t trials, std::int64_t unit) {
     return {title, store, (static_cast<std::int64_t>(trials) + unit - 1) / unit};
@@ -127,35 +125,10 @@ TrialSeries deactivated_series(const XiciConfig& config, const Store& store, con
             static_cast<std::int32_t>(asking.questions.size())};
 }
 
-Workload workload(const XiciConfig& config, const ModelConfig& model, std::int64_t element_bytes,
-                  const Asking& asking) {
-    Workload work{.tokens = cache_rows_of(asking.longest_prompt(), config.ask.max_tokens),
-                  .items = std::ssize(asking.questions),
-                  .waits = true};
-    const std::int64_t pairs = model.num_hidden_layers * model.router.num_experts;
-    std::int64_t most_variants = 1;
-    for (const auto& prompts : asking.prompts) {
-        std::int64_t rows = 0, cached = 0;
-        for (const auto& prompt : prompts) {
-            rows += std::ssize(prompt);
-            cached += cache_rows_of(std::ssize(prompt), config.ask.max_tokens);
-        }
-        most_variants = std::max<std::int64_t>(most_variants, std::ssize(prompts));
-        work.base_rows = std::max(work.base_rows, rows);
-        work.flight_bytes = std::max(work.flight_bytes, cached * KvCache::bytes_of_row(model, element_bytes) +
-                                                            std::ssize(prompts) * vocabulary_block * element_bytes);
-    }
-    // Sums of gate weights, their means, and those in a unit's file image; tokens and texts.
-    work.kept_bytes = most_variants * (pairs * (2 * 8 + 3 * 2 * 4) + config.ask.max_tokens * 160);
-    work.items_wanted = (sequences_wanted + most_variants - 1) / most_variants;
-    return work;
-}
-
 bool compute_trials(const XiciConfig& config, Job& job, const Asking& asking,
                     const std::vector<std::int32_t>& stop_tokens, const TrialSeries& series) {
     job.world.together([&] { expect_experts_left(asking, job.model.config, series); });
-    const Workload work = workload(config, job.model.config,
-                                   static_cast<std::int64_t>(c10::elementSize(job.model.weights->dtype())), asking);
+    const Workload work = workload(config, *job.model.weights, asking);
     return compute_units(job, series.units, [&](const Assignment& assignment) -> Commit {
         std::vector<Place> places;
         std::vector<Prompt> prompts;
@@ -178,8 +151,7 @@ bool compute_trials(const XiciConfig& config, Job& job, const Asking& asking,
                 }
             }
         }
-        const std::int64_t item_rows = work.flight_bytes / KvCache::bytes_of_row(job.model.config, 4);
-        plan.cache_rows = std::min(all_rows, std::max(work.tokens, job.layout.items_in_flight * item_rows));
+        plan.cache_rows = std::min(all_rows, job.layout.items_in_flight * most_cache_rows(config, asking));
         const auto answers = decode({*job.model.weights, *job.layers, *job.group}, prompts, plan, &job.traffic);
         if (!answers) return {};
         return [&, units = assignment.units, pass = tables_of(places, *answers, job.model)] {

@@ -126,7 +126,8 @@ std::optional<RatedAnswers> rate_series(const XiciConfig& config, const Asking& 
         return answers;
     }
     const std::vector<AnswerToRate> to_be_rated = to_rate(asking, series, answers);
-    write_answers(series.units.store.folder() / "answers.jsonl", to_be_rated);
+    const char* name = series.first == 0 ? "answers.jsonl" : "answers-deactivated.jsonl";
+    write_answers(series.units.store.folder() / name, to_be_rated);
     if (config.rate.file.empty()) return std::nullopt;
     answers.right = read_ratings(config.rate.file, to_be_rated).right;
     answers.right_exactly = std::move(exactly);

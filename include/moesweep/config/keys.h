@@ -90,6 +90,12 @@ struct Setting {
 
 std::vector<Setting> settings(const Keys& keys);
 
+/// The value of a key that is among them.
+const std::string& value_of(const std::vector<Setting>& settings, const std::string& key);
+
+/// The settings as INI without the sections run and parallel and without the keys `left_out`: what changes no number.
+std::string number_changing_ini(const std::vector<Setting>& settings, const std::vector<std::string>& left_out);
+
 /// The effective configuration, each key under its meaning, as an INI file that parse_ini reads back to the same
 /// values.
 std::string to_ini(const Keys& keys);

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "moesweep/run/compute_units.h"
-#include "moesweep/run/layout.h"
 #include "moesweep/xici/asking.h"
 #include "moesweep/xici/conditions.h"
 
@@ -27,9 +26,6 @@ TrialSeries asked_series(const XiciConfig& config, const Store& store, const Ask
 /// identification have a series of their own.
 TrialSeries deactivated_series(const XiciConfig& config, const Store& store, const Asking& asking,
                                std::vector<ExpertSet> trials);
-
-/// Of trials of these questions.
-Workload workload(const XiciConfig& config, const ModelConfig& model, std::int64_t element_bytes, const Asking& asking);
 
 /// Computes and commits what a series lacks, as compute_units. SharedError(usage) if a trial leaves a layer fewer
 /// experts than it needs.
