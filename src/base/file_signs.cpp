@@ -35,7 +35,7 @@ constexpr Sign of_bytes[] = {
     {"\x80\x04"sv, "a Python pickle"},
     {"\x80\x05"sv, "a Python pickle"},
     {"GGUF"sv, "a GGUF file for llama.cpp: a checkpoint must be as transformers saves it"},
-    {"PAR1"sv, "a Parquet file: facts must be one JSON array"},
+    {"PAR1"sv, "a Parquet file: JSON is needed"},
     {"\x93NUMPY"sv, "an array of numpy"},
     {"\xff\xfe"sv, "text in UTF-16: save it in UTF-8"},
     {"\xfe\xff"sv, "text in UTF-16: save it in UTF-8"},

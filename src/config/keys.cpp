@@ -242,7 +242,7 @@ Keys run_keys(RunConfig::Run& run) {
     return {
         path_key(MOESWEEP_KEY(run.out), "the run's folder; a run needs one"),
         integer_key(MOESWEEP_KEY(run.unit), part_of_identity, 1,
-                    "cases computed and committed together; changes no number, but names the unit files"),
+                    "cases or trials computed and committed together; changes no number, but names the unit files"),
         choice_key(MOESWEEP_KEY(run.device), part_of_identity, {"auto", "cpu", "cuda"},
                    "where the model runs: cpu, cuda (a GPU a rank) or auto (cuda where every rank sees a GPU)"),
         choice_key(MOESWEEP_KEY(run.log), free_to_change, {"no", "yes"}, "write log/rank-N.log: yes or no"),

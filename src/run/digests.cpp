@@ -7,6 +7,9 @@
 #include <sstream>
 
 #include "moesweep/base/files.h"
+#include "moesweep/model/checkpoint.h"
+#include "moesweep/model/model_tensors.h"
+#include "moesweep/run/checkpoint_digest.h"
 
 namespace moesweep {
 namespace {
@@ -81,6 +84,22 @@ void keep_digests(const std::filesystem::path& run, const Digests& digests) {
     const fs::path path = run / known_file;
     std::error_code unreachable;
     if (!fs::exists(path, unreachable) || read_file(path) != digests.known) write_file_atomically(path, digests.known);
+}
+
+std::string checkpoint_digest(const std::filesystem::path& model_folder, const std::filesystem::path& known,
+                              const Comm& world) {
+    std::vector<std::filesystem::path> files;
+    world.together([&] {
+        const ModelConfig config = read_model_config(model_folder);
+        files = Checkpoint::open(model_folder, expected_tensors(config)).files();
+        if (world.root()) make_writable_folder(known);
+    });
+    const Digests digests = digest(files, model_folder, model_folder / "config.json", known, /*verify=*/false, world);
+    world.together([&] {
+        if (world.root()) keep_digests(known, digests);
+    });
+    return world.broadcast(world.root() ? sha256(digests.weights + digests.tokenizer + digests.method_file)
+                                        : std::string());
 }
 
 }  // namespace moesweep

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <ctime>
+#include <utility>
 
 #include "digests.h"
 #include "moesweep/base/version.h"
@@ -95,7 +96,20 @@ void Job::claim_folder(const MethodIdentity& method, bool verify) {
     for (const std::string& note : model.notes) progress.say(note);
 }
 
+void Job::with_model(const RunConfig::Model& other, const std::function<Workload()>& work,
+                     const std::function<void()>& use) {
+    const Workload own_work = work_;
+    layers.reset();
+    ModelInputs own = std::exchange(model, open_model(other, world, device));
+    lay_out(work());
+    use();
+    layers.reset();
+    model = std::move(own);
+    lay_out(own_work);
+}
+
 void Job::lay_out(const Workload& work) {
+    work_ = work;
     const Ranks ranks = look_at_ranks(config, world, device);
     world.together([&] {
         layout = choose_layout(config, *model.weights, work, ranks);

@@ -180,8 +180,9 @@ class Splitter {
             case Kind::whole_word:
                 return begin(Last::single);
             case Kind::other:
-                if (const std::size_t next = next_initial()) {
-                    at_ = next;
+                if (const std::size_t steps = steps_to_initial()) {
+                    stride_ = steps;
+                    at_ += steps;
                     part_ = 0;
                     return;
                 }
@@ -192,7 +193,7 @@ class Splitter {
 
     void begin(Last last) {
         words_.emplace_back();
-        part_ = 0;
+        part_ = stride_ = 0;
         last_ = last;
         grow();
     }
@@ -201,23 +202,32 @@ class Splitter {
         ++part_;
     }
 
-    /// At a full stop behind a single letter: where the abbreviation's next letter is, as in "U.S." and "J. K. Rowling";
-    /// 0 if it has none.
-    std::size_t next_initial() const {
+    /// At a full stop behind a single letter: how far the abbreviation's next letter is, 1 in "U.S.", 2 in "J. K. X",
+    /// the same throughout a word; 0 if there is none.
+    std::size_t steps_to_initial() const {
         if (text_[at_] != U'.' || last_ != Last::open || part_ != 1 || kind_at(at_ - 1) != Kind::letter) return 0;
-        if (kind_at(at_ + 1) == Kind::letter) return at_ + 1;
         const bool is_spaced = at_ + 3 < text_.size() && text_[at_ + 1] == U' ' && text_[at_ + 3] == U'.';
-        return is_spaced && kind_at(at_ + 2) == Kind::letter ? at_ + 2 : 0;
+        const std::size_t steps = is_spaced ? 2 : 1;
+        return kind_at(at_ + steps) == Kind::letter && (stride_ == 0 || stride_ == steps) ? steps : 0;
     }
     Kind kind_at(std::size_t at) const { return at < text_.size() ? kind_of(text_[at]) : Kind::other; }
 
     /// Adds the numbers of the run of digits that begins here.
     void take_digits() {
-        const DigitRun run = run_at(U".,' ");
-        if (const std::u32string whole = number(run); !whole.empty()) return add(run, {whole});
-        const DigitRun until_space = run_at(U".,'");
-        if (const std::u32string whole = number(until_space); !whole.empty()) return add(until_space, {whole});
-        add(until_space, {until_space.groups.begin(), until_space.groups.end()});
+        DigitRun run = run_at(U".,' ");
+        std::u32string one = number(run);
+        if (one.empty()) {
+            run = run_at(U".,'");
+            one = number(run);
+        }
+        if (one.empty())
+            words_.insert(words_.end(), run.groups.begin(), run.groups.end());
+        else
+            words_.push_back(one);
+        for (const Characters group : run.groups) at_ += group.size();
+        at_ += run.signs.size();
+        part_ = stride_ = 0;
+        last_ = Last::open;  // "5th"
     }
 
     DigitRun run_at(Characters allowed) const {
@@ -233,19 +243,12 @@ class Splitter {
         }
     }
 
-    void add(const DigitRun& run, const std::vector<std::u32string>& numbers) {
-        words_.insert(words_.end(), numbers.begin(), numbers.end());
-        for (const Characters group : run.groups) at_ += group.size();
-        at_ += run.signs.size();
-        part_ = 0;
-        last_ = Last::open;  // "5th"
-    }
-
     Characters text_;
     std::size_t at_ = 0;
     std::vector<std::u32string> words_;
     Last last_ = Last::closed;
-    std::size_t part_ = 0;  // characters of the last word, in an abbreviation since its last full stop
+    std::size_t part_ = 0;    // characters of the last word, in an abbreviation since its last full stop
+    std::size_t stride_ = 0;  // from its full stops to the letters behind them, 0: none so far
 };
 
 std::string utf8(Characters word) {

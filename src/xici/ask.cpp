@@ -125,20 +125,26 @@ TrialSeries deactivated_series(const XiciConfig& config, const Store& store, con
             static_cast<std::int32_t>(asking.questions.size())};
 }
 
+std::optional<std::vector<Answer>> answer_prompts(Job& job, const Assignment& assignment, const DecodeLoad& load,
+                                                  const std::vector<Prompt>& prompts, DecodePlan plan) {
+    std::int64_t all_rows = 0;
+    for (const Prompt& prompt : prompts) all_rows += cache_rows_of(std::ssize(prompt.tokens), load.max_tokens);
+    plan.max_tokens = load.max_tokens;
+    plan.cache_rows = std::min(all_rows, job.layout.items_in_flight * load.cache_rows);
+    plan.step_rows = job.layout.items_per_micro_batch * load.work.rows();
+    plan.control = assignment.control;
+    return decode({*job.model.weights, *job.layers, *job.group}, prompts, plan, &job.traffic);
+}
+
 bool compute_trials(const XiciConfig& config, Job& job, const Asking& asking,
                     const std::vector<std::int32_t>& stop_tokens, const TrialSeries& series) {
     job.world.together([&] { expect_experts_left(asking, job.model.config, series); });
-    const Workload work = workload(config, *job.model.weights, asking);
+    const DecodeLoad load = load_of(config, *job.model.weights, asking);
+    const DecodePlan plan{
+        .stop_tokens = stop_tokens, .deactivate_by = config.deactivate.by, .capture = series.first == 0, .control = {}};
     return compute_units(job, series.units, [&](const Assignment& assignment) -> Commit {
         std::vector<Place> places;
         std::vector<Prompt> prompts;
-        DecodePlan plan{.max_tokens = config.ask.max_tokens,
-                        .stop_tokens = stop_tokens,
-                        .deactivate_by = config.deactivate.by,
-                        .capture = series.first == 0,
-                        .step_rows = job.layout.items_per_micro_batch * work.rows(),
-                        .control = assignment.control};
-        std::int64_t all_rows = 0;
         for (const auto unit : assignment.units) {
             const auto [begin, end] = series.items(unit, config.run.unit);
             for (std::int32_t t = begin; t < end; ++t) {
@@ -147,12 +153,10 @@ bool compute_trials(const XiciConfig& config, Job& job, const Asking& asking,
                 for (std::size_t v = 0; v < asking.prompts[question].size(); ++v) {
                     places.push_back({t, asking.language_of(asking.questions[question].variants[v])});
                     prompts.push_back({asking.prompts[question][v], trial.experts});
-                    all_rows += cache_rows_of(std::ssize(prompts.back().tokens), plan.max_tokens);
                 }
             }
         }
-        plan.cache_rows = std::min(all_rows, job.layout.items_in_flight * most_cache_rows(config, asking));
-        const auto answers = decode({*job.model.weights, *job.layers, *job.group}, prompts, plan, &job.traffic);
+        const auto answers = answer_prompts(job, assignment, load, prompts, plan);
         if (!answers) return {};
         return [&, units = assignment.units, pass = tables_of(places, *answers, job.model)] {
             for (const auto unit : units)

@@ -145,7 +145,7 @@ class Builder {
 
 }  // namespace
 
-std::vector<Sequence> permuted(std::vector<Sequence> sequences, std::int64_t seed) {
+std::vector<Sequence> permute_labels(std::vector<Sequence> sequences, std::int64_t seed) {
     std::map<std::int32_t, std::vector<std::size_t>> questions;
     for (std::size_t i = 0; i < sequences.size(); i++) questions[sequences[i].question].push_back(i);
     for (const auto& [question, of_question] : questions) {

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "moesweep/xici/rate.h"
+#include "moesweep/xici/rater.h"
 #include "moesweep/xici/tables.h"
 
 namespace moesweep {
@@ -118,6 +119,10 @@ DatasetContrast contrast_of(const XiciConfig& config, const Asking& asking, cons
 
 }  // namespace
 
+std::filesystem::path file_to_rate(const TrialSeries& series) {
+    return series.units.store.folder() / (series.first == 0 ? "answers.jsonl" : "answers-deactivated.jsonl");
+}
+
 std::optional<RatedAnswers> rate_series(const XiciConfig& config, const Asking& asking, const TrialSeries& series) {
     RatedAnswers answers = read_answers(series);
     std::vector<bool> exactly = rate_exactly(asking, series, answers);
@@ -125,11 +130,28 @@ std::optional<RatedAnswers> rate_series(const XiciConfig& config, const Asking& 
         answers.right = std::move(exactly);
         return answers;
     }
-    const std::vector<AnswerToRate> to_be_rated = to_rate(asking, series, answers);
-    const char* name = series.first == 0 ? "answers.jsonl" : "answers-deactivated.jsonl";
-    write_answers(series.units.store.folder() / name, to_be_rated);
+    if (config.rate.by == RateBy::model) {
+        const VerdictTable verdicts = read_verdicts(config, series);
+        if (verdicts.trial != answers.trial || verdicts.language != answers.language)
+            fail(Exit::data, "{}: the rater's verdicts are not on the answers that are there",
+                 series.units.store.folder().string());
+        for (const Verdict verdict : verdicts.verdict) {
+            answers.right.push_back(verdict == Verdict::yes);
+            answers.unparsable += verdict == Verdict::unparsable;
+        }
+        answers.right_exactly = std::move(exactly);
+        return answers;
+    }
+    std::vector<AnswerToRate> to_be_rated = to_rate(asking, series, answers);
+    write_answers(file_to_rate(series), to_be_rated);
     if (config.rate.file.empty()) return std::nullopt;
-    answers.right = read_ratings(config.rate.file, to_be_rated).right;
+    if (series.first != 0) {  // one file of ratings serves both stages, so that it may speak of the first
+        const TrialSeries asked = asked_series(config, Store(series.units.store.folder()), asking);
+        const auto before = to_rate(asking, asked, read_answers(asked));
+        to_be_rated.insert(to_be_rated.begin(), before.begin(), before.end());
+    }
+    const std::vector<bool> right = read_ratings(config.rate.file, to_be_rated).right;
+    answers.right.assign(right.end() - static_cast<std::ptrdiff_t>(answers.size()), right.end());
     answers.right_exactly = std::move(exactly);
     return answers;
 }

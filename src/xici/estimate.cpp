@@ -8,6 +8,7 @@
 #include "moesweep/engine/kv_cache.h"
 #include "moesweep/model/next_token.h"
 #include "moesweep/run/plan.h"
+#include "moesweep/xici/rate.h"
 
 namespace moesweep {
 namespace {
@@ -39,41 +40,45 @@ double multiply_adds_per_token(const ModelConfig& m) {
 
 }  // namespace
 
-std::int64_t most_cache_rows(const XiciConfig& config, const Asking& asking) {
-    std::int64_t most = 1;
-    for (const auto& prompts : asking.prompts) {
-        std::int64_t rows = 0;
-        for (const auto& prompt : prompts) rows += cache_rows_of(std::ssize(prompt), config.ask.max_tokens);
-        most = std::max(most, rows);
+DecodeLoad load_of(const Weights& weights, const std::vector<std::vector<std::int64_t>>& prompt_lengths,
+                   std::int64_t max_tokens) {
+    const ModelConfig& model = weights.config();
+    const std::int64_t pairs = model.num_hidden_layers * model.router.num_experts, bytes = element_bytes(weights);
+    std::int64_t most_sequences = 1, longest = 1;
+    DecodeLoad load{{.base_rows = 1, .items = std::ssize(prompt_lengths), .waits = true}, 1, max_tokens};
+    for (const auto& lengths : prompt_lengths) {
+        std::int64_t rows = 0, cached = 0;
+        for (const std::int64_t length : lengths) {
+            rows += length;
+            cached += cache_rows_of(length, max_tokens);
+            longest = std::max(longest, length);
+        }
+        most_sequences = std::max<std::int64_t>(most_sequences, std::ssize(lengths));
+        load.work.base_rows = std::max(load.work.base_rows, rows);
+        load.cache_rows = std::max(load.cache_rows, cached);
     }
-    return most;
+    load.work.tokens = cache_rows_of(longest, max_tokens);
+    // Sums of gate weights, their means, and those in a unit's file image; tokens and texts.
+    load.work.kept_bytes = most_sequences * (pairs * (2 * 8 + 3 * 2 * 4) + max_tokens * 160);
+    load.work.flight_bytes =
+        load.cache_rows * KvCache::bytes_of_row(model, bytes) + most_sequences * 3 * vocabulary_block * bytes;
+    load.work.items_wanted = (sequences_wanted + most_sequences - 1) / most_sequences;
+    return load;
 }
 
-Workload workload(const XiciConfig& config, const Weights& weights, const Asking& asking) {
-    const ModelConfig& model = weights.config();
-    std::int64_t most_variants = 1, most_rows = 1;
+DecodeLoad load_of(const XiciConfig& config, const Weights& weights, const Asking& asking) {
+    std::vector<std::vector<std::int64_t>> lengths;
     for (const auto& prompts : asking.prompts) {
-        std::int64_t rows = 0;
-        for (const auto& prompt : prompts) rows += std::ssize(prompt);
-        most_variants = std::max<std::int64_t>(most_variants, std::ssize(prompts));
-        most_rows = std::max(most_rows, rows);
+        auto& of_question = lengths.emplace_back();
+        for (const auto& prompt : prompts) of_question.push_back(std::ssize(prompt));
     }
-    const std::int64_t pairs = model.num_hidden_layers * model.router.num_experts;
-    return {.tokens = cache_rows_of(asking.longest_prompt(), config.ask.max_tokens),
-            .base_rows = most_rows,
-            // Sums of gate weights, their means, and those in a unit's file image; tokens and texts.
-            .kept_bytes = most_variants * (pairs * (2 * 8 + 3 * 2 * 4) + config.ask.max_tokens * 160),
-            .items = std::ssize(asking.questions),
-            .waits = true,
-            .flight_bytes = most_cache_rows(config, asking) * KvCache::bytes_of_row(model, element_bytes(weights)) +
-                            most_variants * 3 * vocabulary_block * element_bytes(weights),
-            .items_wanted = (sequences_wanted + most_variants - 1) / most_variants};
+    return load_of(weights, lengths, config.ask.max_tokens);
 }
 
 void expect_usable(const XiciConfig& config) {
-    if (config.rate.by == RateBy::model)
-        fail(Exit::usage,
-             "rate.by: a rating model is not run by this version; rate the answers with it and use rate.by=file");
+    if (config.rate.by == RateBy::model && config.rate.model.empty())
+        fail(Exit::usage, "rate.model: required with rate.by = model");
+    if (config.rate.by == RateBy::model) RaterPrompt{config.rate.prompt};
     if (config.rate.by != RateBy::file && !config.rate.file.empty())
         fail(Exit::usage, "rate.file: used only with rate.by = file");
 }

@@ -123,7 +123,7 @@ void test(QuestionExperts& question, const std::vector<Row>& rows, const std::ve
 
 }  // namespace
 
-IdentifyRules rules_for(const XiciConfig::Identify& keys, const std::vector<bool>& is_moe, bool sigmoid) {
+IdentifyRules identify_rules(const XiciConfig::Identify& keys, const std::vector<bool>& is_moe, bool sigmoid) {
     const auto total = static_cast<std::int32_t>(is_moe.size());
     IdentifyRules rules{keys, {}, keys.tau.value_or(sigmoid ? 0.01 : 0.005)};
     if (keys.layers) {

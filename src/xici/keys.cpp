@@ -40,8 +40,10 @@ Keys rate_keys(XiciConfig::Rate& rate) {
         choice_key(MOESWEEP_KEY(rate.by), free_to_change, {"exact", "model", "file"},
                    "who says whether an answer is right: exact (it holds a reference answer), model or file"),
         path_key(MOESWEEP_KEY(rate.model), "folder of the rater, a Hugging Face checkpoint (rate.by = model)"),
-        text_key(MOESWEEP_KEY(rate.system), part_of_identity, "system text of the rater, empty = none"),
-        text_key(MOESWEEP_KEY(rate.prompt), part_of_identity,
+        choice_key(MOESWEEP_KEY(rate.chat), free_to_change, {"none", "auto"},
+                   "chat form of the rater: auto (by its chat template) or none (system text, a line's end, prompt)"),
+        text_key(MOESWEEP_KEY(rate.system), free_to_change, "system text of the rater, empty = none"),
+        text_key(MOESWEEP_KEY(rate.prompt), free_to_change,
                  "what the rater is asked, with {question}, {reference} and {answer}; it replies YES or NO"),
         path_key(MOESWEEP_KEY(rate.file), "ratings as JSON lines, by id and language (rate.by = file)"),
     };

@@ -7,6 +7,7 @@
 #include "moesweep/base/version.h"
 #include "moesweep/store/merged_file.h"
 #include "moesweep/text/bos.h"
+#include "moesweep/xici/rater.h"
 #include "moesweep/xici/tables.h"
 #include "results/results.h"
 
@@ -216,6 +217,12 @@ MergeSummary merge_run(const XiciConfig& config, const Store& store, const Attri
     file.units<TrialUnit>(series, std::ssize(asking->questions) + std::ssize(sets),
                           [](const std::string& table) { return table; });
     for (const ResultTable& table : found) file.table(table.name, table);
+    VerdictTable verdicts;
+    if (config.rate.by == RateBy::model) {
+        verdicts = read_verdicts(config, asked);
+        if (after) append(verdicts, read_verdicts(config, again));
+        file.table("verdicts", verdicts);
+    }
     file.group("results");
     for (const ResultTable& table : results) file.result(table);
     file.group("provenance", provenance);

@@ -18,7 +18,7 @@ std::vector<std::string> answers(const Line& line, const OrderedJson& variant, c
     std::vector<std::string> texts;
     for (const OrderedJson& item : list) {
         const std::string where = fmt::format("{}[{}]", path, texts.size());
-        const std::string& text = line.words(item, where);
+        const std::string& text = line.filled_text(item, where);
         if (folded_words(text).empty())
             line.refuse("{}: no letter, digit or symbol in it, got {}", where, Line::shown(item));
         texts.push_back(text);
@@ -31,20 +31,21 @@ std::vector<Variant> variants(const Line& line) {
     if (languages.empty()) line.refuse("languages: empty");
     std::vector<Variant> all;
     for (const auto& [language, variant] : languages.items()) {
-        line.words(OrderedJson(language), "languages: a label");
+        line.filled_text(OrderedJson(language), "languages: a label");
         const std::string path = "languages." + language;
         line.object(languages, language, path);
-        all.push_back(
-            {language, line.words(variant, "question", path + ".question"), answers(line, variant, path + ".answers")});
+        all.push_back({language, line.filled_text(variant, "question", path + ".question"),
+                       answers(line, variant, path + ".answers")});
     }
     return all;
 }
 
 Question question(Line& line) {
     Question question{.id = line.take_id()};
-    question.dataset = line.words(line.json(), "dataset", "dataset");
+    question.dataset = line.filled_text(line.json(), "dataset", "dataset");
     const auto relation = line.json().find("relation");
-    if (relation != line.json().end() && !relation->is_null()) question.relation = line.words(*relation, "relation");
+    if (relation != line.json().end() && !relation->is_null())
+        question.relation = line.filled_text(*relation, "relation");
     question.variants = variants(line);
     return question;
 }

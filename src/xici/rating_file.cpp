@@ -1,5 +1,6 @@
 #include "moesweep/xici/rating_file.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <tuple>
@@ -34,12 +35,10 @@ class Matcher {
         const std::string id = line.take_id();
         const auto languages = languages_.find(id);
         if (languages == languages_.end()) line.refuse("id: no such question was asked");
-        const std::string& language = line.words(line.json(), "language", "language");
+        const std::string& language = line.filled_text(line.json(), "language", "language");
         if (!languages->second.contains(language)) line.refuse("language: the question was not asked in {}", language);
         const std::string condition = condition_of(line);
         const auto at = index_.find(Name{id, language, condition});
-        if (at == index_.end() && conditions_.contains(condition))
-            line.refuse("condition: the question was not asked in {} under {}", language, condition);
         const bool right = verdict(line);
         if (at == index_.end()) {
             ++ratings_.other_conditions;
@@ -64,7 +63,7 @@ class Matcher {
 
   private:
     std::string condition_of(const Line& line) const {
-        if (line.json().contains("condition")) return line.words(line.json(), "condition", "condition");
+        if (line.json().contains("condition")) return line.filled_text(line.json(), "condition", "condition");
         if (conditions_.size() > 1) line.refuse("condition: missing, it is one of {}", fmt::join(conditions_, ", "));
         return *conditions_.begin();
     }

@@ -8,6 +8,7 @@
 #include "moesweep/xici/contrast.h"
 #include "moesweep/xici/estimate.h"
 #include "moesweep/xici/merge.h"
+#include "moesweep/xici/rater.h"
 
 namespace moesweep {
 namespace {
@@ -97,10 +98,9 @@ std::optional<std::vector<ExpertSet>> choose_sets(const XiciConfig& config, Job&
     return broadcast(job.world, sets);
 }
 
-Exit to_be_rated(Job& job, const char* file) {
-    job.progress.say(fmt::format("wrote {}: rate these answers, and run the same command with rate.file",
-                                 (job.store.folder() / file).string()));
-    return Exit::stopped;
+void say_what_to_rate(const XiciConfig& config, Job& job, const TrialSeries& series) {
+    if (config.rate.by != RateBy::file) return;
+    job.progress.say(fmt::format("the answers to rate for rate.file are in {}", file_to_rate(series).string()));
 }
 
 Exit xici(const CommandLine& line, const Comm& world) {
@@ -117,7 +117,7 @@ Exit xici(const CommandLine& line, const Comm& world) {
         asking.meta = describe(*config, job, form.name, form.stop.ids);
         if (world.root() && !read_asking_file(job.store)) write_asking_file(job.store, asking);
     });
-    job.lay_out(workload(*config, *job.model.weights, asking));
+    job.lay_out(load_of(*config, *job.model.weights, asking).work);
     job.progress.say(fmt::format("{} questions in {} languages, {} sequences", asking.questions.size(),
                                  asking.languages.size(), asking.sequences()));
 
@@ -126,12 +126,17 @@ Exit xici(const CommandLine& line, const Comm& world) {
     if (!compute_trials(*config, job, asking, form.stop.ids, asked)) return job.stopped();
 
     // 4. Rate the answers; which experts weigh more where they are right
+    const bool by_model = config->rate.by == RateBy::model;
+    if (by_model && !compute_verdicts(*config, job, asking, asked)) return job.stopped();
     const auto sets = choose_sets(*config, job, asking, asked);
-    if (!sets) return to_be_rated(job, "answers.jsonl");
+    if (!sets) return say_what_to_rate(*config, job, asked), job.stopped();
 
     // 5. Ask again without these experts, and without others for comparison
     const TrialSeries again = deactivated_series(*config, job.store, asking, *sets);
     if (!compute_trials(*config, job, asking, form.stop.ids, again)) return job.stopped();
+
+    if (by_model && !compute_verdicts(*config, job, asking, again)) return job.stopped();
+    say_what_to_rate(*config, job, again);
 
     // 6. One file, with the results
     job.watchdog.phase("merging", Watchdog::Signs::work);
@@ -156,7 +161,7 @@ Exit plan(const CommandLine& line, const Comm& world) {
     world.together([&] {
         if (world.root()) print_cost(*config, job.model.config, asking, form);
     });
-    print_layout(job, workload(*config, *job.model.weights, asking), "questions");
+    print_layout(job, load_of(*config, *job.model.weights, asking).work, "questions");
     return Exit::done;
 }
 

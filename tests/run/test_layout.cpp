@@ -151,3 +151,30 @@ TEST_CASE("a pass is cut by its busiest rank; what travels is cut in two at leas
     CHECK(layout.micro_batches(2) == 2);
     CHECK(layout.micro_batches(13) == 4);
 }
+
+TEST_CASE("where items wait for room a pass takes more of them than are in flight, as memory allows") {
+    const Model model("qwen3_moe");
+    RunConfig config;
+    config.model.weights = WeightsMode::streamed;
+    config.run.unit = 4;
+    Workload decode = work;
+    decode.waits = true;
+    decode.flight_bytes = 1'000'000;
+    decode.items_wanted = 16;
+    for (const std::int64_t megabytes : {20, 40, 80, 4000}) {
+        INFO(megabytes);
+        const Layout layout = choose_layout(config, model.weights, decode, ranks_with(megabytes * 1'000'000, 1));
+        CHECK(layout.memory.total() <= layout.memory.limit);
+        CHECK(layout.items_in_flight >= 1);
+        CHECK(layout.items_in_flight <= layout.units_per_pass * config.run.unit);
+        CHECK(layout.memory.rows >= layout.items_in_flight * decode.flight_bytes);
+        // Nothing waits but for want of memory: one more would not fit.
+        if (layout.items_in_flight < layout.units_per_pass * config.run.unit)
+            CHECK(layout.memory.total() + 2 * decode.flight_bytes > layout.memory.limit);
+        if (megabytes == 4000) CHECK(layout.items_in_flight == decode.items);
+        if (megabytes == 20) CHECK(layout.units_per_pass * config.run.unit > layout.items_in_flight);
+    }
+    config.model.weights = WeightsMode::resident;
+    CHECK(choose_layout(config, model.weights, decode, ranks_with(plenty, 1)).items_in_flight == 16);
+    CHECK(choose_layout(config, model.weights, work, ranks_with(plenty, 1)).items_in_flight == config.run.unit);
+}

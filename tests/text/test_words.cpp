@@ -47,6 +47,7 @@ TEST_CASE("a full stop is dropped within an abbreviation alone") {
     CHECK(cut("U.S.A. U.S. USA") == "usa|us|usa");
     CHECK(cut("J. R. R. Tolkien, J.R.R. Tolkien") == "jrr|tolkien|jrr|tolkien");
     CHECK(cut("It is Paris.It is A. Then") == "it|is|paris|it|is|a|then");
+    CHECK(cut("the U.S. A. Smith") == "the|us|a|smith");
     CHECK(cut("A.") == "a");
     CHECK(cut("x. 5") == "x|5");
 }

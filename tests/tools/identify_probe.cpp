@@ -62,12 +62,12 @@ int main(int argc, char** argv) try {
     const auto weights = read<float>(file, shape[2] * shape[1] * static_cast<std::int64_t>(captures.layers.size()));
     captures.weights = weights;
 
-    const IdentifyRules rules = rules_for(config.identify, {moe.begin(), moe.end()}, false);
+    const IdentifyRules rules = identify_rules(config.identify, {moe.begin(), moe.end()}, false);
     DatasetExperts dataset{identify(captures, rules), {}, {}, shape[1]};
     print(dataset.identified, "");
     for (const auto& [question, relation] : relations) dataset.relations.push_back(relation);
     if (config.deactivate.permuted) {
-        captures.sequences = permuted(captures.sequences, config.deactivate.seed);
+        captures.sequences = permute_labels(captures.sequences, config.deactivate.seed);
         dataset.permuted = identify(captures, rules);
         print(*dataset.permuted, "permuted_");
     }

@@ -39,17 +39,18 @@ TEST_CASE("rates are micro-averaged, and questions left without a language are c
     add(answers, 8, 0, "1000", "1000");
     add(answers, 9, 0, "11", "00");
     add(answers, 2, 0, "01", "10");
+    add(answers, 3, 0, "00", "00");
     const Ablation result = ablation(answers, {});
-    CHECK(result.questions == 4);
-    CHECK(result.sets == 4);
+    CHECK(result.questions == 5);
+    CHECK(result.sets == 5);
     CHECK(result.right == 7);
     CHECK(result.lost == 6);
-    CHECK(result.wrong == 5);
+    CHECK(result.wrong == 7);
     CHECK(result.gained == 2);
-    CHECK(result.silenced == 1);  // question 9 alone: 7 and 2 were given an answer
+    CHECK(result.silenced == 1);  // question 9 alone: 7 and 2 were given an answer, 3 had none
     CHECK(result.success.value == 6.0 / 7);
-    CHECK(result.gain.value == 2.0 / 5);
-    CHECK(result.difference.value == 6.0 / 7 - 2.0 / 5);
+    CHECK(result.gain.value == 2.0 / 7);
+    CHECK(result.difference.value == 6.0 / 7 - 2.0 / 7);
 }
 
 TEST_CASE("several sets of a question count each") {

@@ -136,7 +136,7 @@ TEST_CASE("permuted labels stay with their question, and only a question with bo
     for (std::int32_t question = 0; question < 50; question++)
         for (std::int32_t language = 0; language < 12; language++)
             sequences.push_back({question, language, question == 1 || (question > 1 && language < question % 12)});
-    const std::vector<Sequence> after = permuted(sequences, 3);
+    const std::vector<Sequence> after = permute_labels(sequences, 3);
     REQUIRE(after.size() == sequences.size());
     std::map<std::int32_t, int> right;
     int moved = 0;
@@ -149,6 +149,6 @@ TEST_CASE("permuted labels stay with their question, and only a question with bo
     for (const auto& [question, change] : right) CHECK(change == 0);
     CHECK(moved > 100);
     const auto same = [](const Sequence& a, const Sequence& b) { return a.right == b.right; };
-    CHECK(std::ranges::equal(after, permuted(sequences, 3), same));
-    CHECK_FALSE(std::ranges::equal(after, permuted(sequences, 4), same));
+    CHECK(std::ranges::equal(after, permute_labels(sequences, 3), same));
+    CHECK_FALSE(std::ranges::equal(after, permute_labels(sequences, 4), same));
 }

@@ -42,7 +42,7 @@ struct Fixture {
     }
     Identification find(XiciConfig::Identify keys) const {
         keys.layers = LayerList("all");
-        return identify(captures, rules_for(keys, {true}, false));
+        return identify(captures, identify_rules(keys, {true}, false));
     }
 
     std::vector<float> weights;
@@ -59,34 +59,34 @@ XiciConfig::Identify no_blacklist() {
 }  // namespace
 
 TEST_CASE("auto leaves an eighth of the layers out at each end, from the first layer with experts on") {
-    CHECK(rules_for({}, model(48, 0), false).layers == from_to(6, 41));  // Qwen3-30B-A3B
-    CHECK(rules_for({}, model(46, 1), true).layers == from_to(6, 40));   // GLM-4.5-Air
-    CHECK(rules_for({}, model(5, 0), false).layers == from_to(0, 4));
-    CHECK(rules_for({}, model(8, 0), false).layers == from_to(1, 6));
+    CHECK(identify_rules({}, model(48, 0), false).layers == from_to(6, 41));  // Qwen3-30B-A3B
+    CHECK(identify_rules({}, model(46, 1), true).layers == from_to(6, 40));   // GLM-4.5-Air
+    CHECK(identify_rules({}, model(5, 0), false).layers == from_to(0, 4));
+    CHECK(identify_rules({}, model(8, 0), false).layers == from_to(1, 6));
     std::vector<bool> every_second(16);
     for (std::size_t layer = 1; layer < 16; layer += 2) every_second[layer] = true;
-    CHECK(rules_for({}, every_second, false).layers == Layers{3, 5, 7, 9, 11, 13});
+    CHECK(identify_rules({}, every_second, false).layers == Layers{3, 5, 7, 9, 11, 13});
 }
 
 TEST_CASE("layers that are named must be there, and one must have routed experts") {
-    CHECK(rules_for(with_layers("all"), model(4, 1), false).layers == Layers{1, 2, 3});
-    CHECK(rules_for(with_layers("0,2-3"), model(4, 1), false).layers == Layers{2, 3});
-    const Failure absent = failure_of([] { rules_for(with_layers("0-4"), model(4, 1), false); });
+    CHECK(identify_rules(with_layers("all"), model(4, 1), false).layers == Layers{1, 2, 3});
+    CHECK(identify_rules(with_layers("0,2-3"), model(4, 1), false).layers == Layers{2, 3});
+    const Failure absent = failure_of([] { identify_rules(with_layers("0-4"), model(4, 1), false); });
     CHECK(absent.code == Exit::usage);
     CHECK(absent.message == "identify.layers: expected layers 0 to 3 of this model, got 4");
-    const Failure dense = failure_of([] { rules_for(with_layers("0"), model(4, 1), false); });
+    const Failure dense = failure_of([] { identify_rules(with_layers("0"), model(4, 1), false); });
     CHECK(dense.code == Exit::usage);
     CHECK(dense.message == "identify.layers: expected a layer with routed experts, got 0");
-    CHECK(failure_of([] { rules_for({}, model(8, 7), false); }).message ==
+    CHECK(failure_of([] { identify_rules({}, model(8, 7), false); }).message ==
           "identify.layers: expected a layer with routed experts, got auto, which leaves none of this model");
 }
 
 TEST_CASE("auto takes the paper's tau for each kind of router") {
-    CHECK(rules_for({}, model(48, 0), false).tau == 0.005);
-    CHECK(rules_for({}, model(46, 1), true).tau == 0.01);
+    CHECK(identify_rules({}, model(48, 0), false).tau == 0.005);
+    CHECK(identify_rules({}, model(46, 1), true).tau == 0.01);
     XiciConfig::Identify keys;
     keys.tau = 0.25;
-    CHECK(rules_for(keys, model(46, 1), true).tau == 0.25);
+    CHECK(identify_rules(keys, model(46, 1), true).tau == 0.25);
 }
 
 TEST_CASE("an expert is blacklisted in more than a share of the sequences, not in just as many") {

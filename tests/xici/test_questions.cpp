@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <fstream>
 #include <functional>
 #include <set>
 
-#include "moesweep/base/files.h"
 #include "moesweep/base/json.h"
 #include "moesweep/xici/questions.h"
 #include "support.h"
@@ -35,14 +35,14 @@ std::string lines(const std::vector<OrderedJson>& records) {
 
 std::vector<Question> read(const std::string& text) {
     const Scratch scratch;
-    write_file_atomically(scratch / "q.jsonl", text);
+    std::ofstream(scratch / "q.jsonl", std::ios::binary) << text;
     return read_questions(scratch / "q.jsonl");
 }
 
 /// What reading the text is refused with, without the folder's name.
 std::string refusal_of(const std::string& text) {
     const Scratch scratch;
-    write_file_atomically(scratch / "q.jsonl", text);
+    std::ofstream(scratch / "q.jsonl", std::ios::binary) << text;
     const Failure failure = failure_of([&] { read_questions(scratch / "q.jsonl"); });
     CHECK(failure.code == Exit::data);
     const std::string folder = scratch.folder().string() + "/";

@@ -52,11 +52,12 @@ class JsonRecord {
         fail(Exit::data, "{}: {}", name_, fmt::format(format, std::forward<Args>(args)...));
     }
 
-    /// A value's beginning, for messages.
+    /// A value's beginning, in whole characters, for messages.
     static std::string shown(const J& value) {
         const std::string whole = value.dump(-1, ' ', false, J::error_handler_t::replace);
         std::size_t end = std::min<std::size_t>(whole.size(), 60);
-        while (end < whole.size() && (static_cast<unsigned char>(whole[end]) & 0xC0) == 0x80) --end;  // whole characters
+        const auto goes_on = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; };
+        while (end < whole.size() && goes_on(whole[end])) --end;
         return whole.substr(0, end);
     }
 

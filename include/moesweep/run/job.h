@@ -3,6 +3,7 @@
 #pragma once
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,6 +47,11 @@ struct Job {
     /// Divides ranks and memory for the work, and reads the weights that stay in memory. SharedError.
     void lay_out(const Workload& work);
 
+    /// Puts another model in the place of the run's own for `use`, laid out for what `work` says of it: one that rates,
+    /// for instance. The run's own is laid out again afterwards. Every rank calls it. SharedError.
+    void with_model(const RunConfig::Model& other, const std::function<Workload()>& work,
+                    const std::function<void()>& use);
+
     /// Whether the run shall end before its time. The same on every rank; all call it.
     bool should_stop() const;
     /// Says that it has been stopped, and what then.
@@ -69,6 +75,7 @@ struct Job {
     Traffic traffic;  ///< so far
 
   private:
+    Workload work_;
     std::string started_;
     friend Attributes provenance(const Job&, const std::string&, const std::vector<std::string>&);
 };

@@ -2,11 +2,14 @@
 // one at first. Trials are answered unit by unit.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <vector>
 
+#include "moesweep/engine/decode.h"
 #include "moesweep/run/compute_units.h"
 #include "moesweep/xici/asking.h"
 #include "moesweep/xici/conditions.h"
+#include "moesweep/xici/estimate.h"
 
 namespace moesweep {
 
@@ -26,6 +29,11 @@ TrialSeries asked_series(const XiciConfig& config, const Store& store, const Ask
 /// identification have a series of their own.
 TrialSeries deactivated_series(const XiciConfig& config, const Store& store, const Asking& asking,
                                std::vector<ExpertSet> trials);
+
+/// Greedy answers of the job's model to the prompts of an assignment, as many at a time as the layout allows. `plan`
+/// says the rest. Nothing if the run stops.
+std::optional<std::vector<Answer>> answer_prompts(Job& job, const Assignment& assignment, const DecodeLoad& load,
+                                                  const std::vector<Prompt>& prompts, DecodePlan plan);
 
 /// Computes and commits what a series lacks, as compute_units. SharedError(usage) if a trial leaves a layer fewer
 /// experts than it needs.

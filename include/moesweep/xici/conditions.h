@@ -52,14 +52,14 @@ struct Conditions {
 /// What was found of a dataset.
 struct DatasetExperts {
     Identification identified;
-    std::optional<Identification> permuted;  ///< identify() with permuted(sequences): for deactivate.permuted
+    std::optional<Identification> permuted;  ///< identify() with permute_labels(sequences): for deactivate.permuted
     std::vector<std::string> relations;      ///< of identified.questions, one by one; empty: none
     std::int64_t experts = 0;                ///< of a layer
 };
 
 /// The labels right and wrong of each question permuted among its languages: the question's labels in the order of its
 /// sequences, shuffled by random.Random(seed + question + 3 x 2^40).
-std::vector<Sequence> permuted(std::vector<Sequence> sequences, std::int64_t seed);
+std::vector<Sequence> permute_labels(std::vector<Sequence> sequences, std::int64_t seed);
 
 /// Of a dataset. A question with experts has, at identify.cap and at each cap of deactivate.caps:
 /// * its own experts;

@@ -1,6 +1,7 @@
 // From answers to experts: which answers are right, which experts weigh more where they are, and what is deactivated to
 // see whether these matter. Follows from the finished units alone, so that other rules take seconds.
 #pragma once
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,12 +18,16 @@ struct RatedAnswers {
     std::vector<std::string> text;
     std::vector<std::int64_t> disobeyed;
     std::vector<bool> right;
+    std::int64_t unparsable = 0;      ///< what a rating model said that is neither yes nor no: taken for no
     std::vector<bool> right_exactly;  ///< by rate.by = exact, where another rater rated; else empty
     std::size_t size() const { return trial.size(); }
 };
 
-/// Rates by rate.by. With rate.by = file, RUN/answers.jsonl is written first; nothing where rate.file is empty: then
-/// somebody is to rate these. Error(data) for ratings that do not fit.
+/// Where answers go out to be rated: RUN/answers.jsonl, and RUN/answers-deactivated.jsonl of the second series.
+std::filesystem::path file_to_rate(const TrialSeries& series);
+
+/// Rates by rate.by. With rate.by = file, file_to_rate() is written first; nothing where rate.file is empty: then
+/// somebody is to rate these. One file of ratings serves both series. Error(data) for ratings that do not fit.
 std::optional<RatedAnswers> rate_series(const XiciConfig& config, const Asking& asking, const TrialSeries& series);
 
 /// What was found of one dataset.

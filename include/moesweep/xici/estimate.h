@@ -8,10 +8,17 @@
 
 namespace moesweep {
 
-/// Of trials of these questions.
-Workload workload(const XiciConfig& config, const Weights& weights, const Asking& asking);
-/// Tokens that all languages of a question hold in the cache at once, of the longest question.
-std::int64_t most_cache_rows(const XiciConfig& config, const Asking& asking);
+/// What decoding a trial takes.
+struct DecodeLoad {
+    Workload work;
+    std::int64_t cache_rows = 0;  ///< tokens that all sequences of a trial hold in the cache at once, at most
+    std::int64_t max_tokens = 0;  ///< of an answer
+};
+/// Of trials whose prompts have these lengths, trial by trial.
+DecodeLoad load_of(const Weights& weights, const std::vector<std::vector<std::int64_t>>& prompt_lengths,
+                   std::int64_t max_tokens);
+/// Of the questions.
+DecodeLoad load_of(const XiciConfig& config, const Weights& weights, const Asking& asking);
 
 /// Error(usage) for keys that contradict each other.
 void expect_usable(const XiciConfig& config);

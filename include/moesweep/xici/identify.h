@@ -13,7 +13,7 @@ namespace moesweep {
 
 /// A question in one language.
 struct Sequence {
-    std::int32_t question = 0;  ///< its number among all
+    std::int32_t question = 0;  ///< its number among all of the file: what is drawn depends on it (conditions.h)
     std::int32_t language = 0;  ///< number of the language
     bool right = false;
 };
@@ -38,7 +38,7 @@ struct IdentifyRules {
 /// end, at the bottom from the first layer with routed experts on (Qwen3-30B-A3B: 6 to 41, GLM-4.5-Air: 6 to 40); its
 /// tau is 0.01 for routers with a sigmoid, 0.005 for others. Error(usage) for a layer that is not there, or if none of
 /// the layers has routed experts.
-IdentifyRules rules_for(const XiciConfig::Identify& keys, const std::vector<bool>& is_moe, bool sigmoid);
+IdentifyRules identify_rules(const XiciConfig::Identify& keys, const std::vector<bool>& is_moe, bool sigmoid);
 
 /// An expert that passes the test and the threshold. Ranks are among the question's candidates, 1 for the highest U or
 /// difference; equal ones share the mean of their ranks.

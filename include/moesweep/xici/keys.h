@@ -36,6 +36,7 @@ struct XiciConfig : RunConfig {
     struct Rate {
         RateBy by = RateBy::exact;
         std::string model;  ///< the rater's folder (rate.by = model)
+        bool chat = true;   ///< asked in its chat form, else in bare text
         /// What it is told first; empty: nothing.
         std::string system =
             "You grade short answers to factual questions. Reply with one word: YES if the answer states the same fact "

@@ -17,8 +17,8 @@ struct AnswerToRate {
     std::string answer;              ///< valid UTF-8
 };
 
-/// Writes a line {"id", "language", "condition", "question", "reference", "answers", "answer"} for each. Error(io) names
-/// the file.
+/// Writes a line {"id", "language", "condition", "question", "reference", "answers", "answer"} for each; "answers" are
+/// the known ones. Error(io) names the file.
 void write_answers(const std::filesystem::path& path, const std::vector<AnswerToRate>& answers);
 
 struct Ratings {
@@ -27,10 +27,10 @@ struct Ratings {
 };
 
 /// Reads lines {"id", "language", "condition", "right"}, one for each of these answers in any order, "right" being true
-/// or false. "condition" may be missing where all answers have one. Other fields are ignored, but for "answer": where it
-/// is there, it must be the answer that is rated, or else the ratings belong to another run. Error(data) names the file,
-/// the line and the field that is missing or wrong, a repeated rating, or an id or language that no answer has; or says
-/// how many answers have no rating and names the first.
+/// or false. "condition" may be missing where all answers have the same. Other fields are ignored, except "answer":
+/// where it is there, it must be the answer that is rated, or else the ratings belong to another run. Error(data) names
+/// the file, the line and the field that is missing or wrong, a repeated rating, or an id or language that no answer
+/// has; or it says how many answers have no rating and names the first.
 Ratings read_ratings(const std::filesystem::path& path, const std::vector<AnswerToRate>& answers);
 
 }  // namespace moesweep

@@ -22,11 +22,11 @@ Activity activity(const std::string& half, const TestedCases& tested) {
 
 }  // namespace
 
-ResultTable activity_table(const Run& run, const Study& study) {
+ResultTable activity_table(const StudyInput& in, const Study& study) {
     ResultTable table{"activity", "Where the selected expert is active, and what is exactly 0", {}, {}};
     std::vector<Activity> lines;
     if (!note_no_expert(table, study)) {
-        lines.push_back(activity("discovery", test_cases(run, run.sweep, study.selected, run.halves.discovery)));
+        lines.push_back(activity("discovery", test_cases(in, in.sweep, study.selected, in.halves.discovery)));
         lines.push_back(activity("validation", study.validation));
     }
     table.columns = {

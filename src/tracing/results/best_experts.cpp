@@ -16,10 +16,10 @@ struct Candidate {
     double discovery_rescue;  ///< mean over all discovery cases
 };
 
-std::vector<Candidate> recurrent_experts(const Run& run, std::int32_t layer) {
+std::vector<Candidate> recurrent_experts(const StudyInput& in, std::int32_t layer) {
     std::vector<Candidate> found;
-    if (!run.sweep.has_experts(layer)) return found;
-    const auto all = rank_candidates(run.sweep, layer, run.experts, run.halves, run.config.select.recurrence);
+    if (!in.sweep.has_experts(layer)) return found;
+    const auto all = rank_candidates(in.sweep, layer, in.experts, in.halves, in.config.select.recurrence);
     for (std::size_t e = 0; e < all.expert.size(); ++e) {
         if (all.recurrent[e])
             found.push_back({{layer, all.expert[e]}, all.discovery_active[e], all.discovery_rescue[e]});
@@ -42,22 +42,22 @@ void add_candidates(ResultTable& table, const std::vector<Candidate>& lines) {
          values_of(lines, &Candidate::discovery_rescue)}};
 }
 
-void note_none(ResultTable& table, const Run& run, const std::string& where) {
+void note_none(ResultTable& table, const StudyInput& in, const std::string& where) {
     add_note(table, fmt::format("No expert with rows is clean-active in at least {} of the {} discovery cases at {}.",
-                                run.config.select.recurrence, run.halves.discovery.size(), where));
+                                in.config.select.recurrence, in.halves.discovery.size(), where));
 }
 
 }  // namespace
 
-ResultTable layer_best_table(const Run& run, const Study&) {
+ResultTable layer_best_table(const StudyInput& in, const Study&) {
     ResultTable table{"layer_best",
                       "Every layer's recurrent expert with the highest mean rescue on discovery, tested on validation",
                       {},
                       {}};
     std::vector<Candidate> lines;
     std::string without;
-    for (auto layer : run.sweep.layers()) {
-        auto candidates = recurrent_experts(run, layer);
+    for (auto layer : in.sweep.layers()) {
+        auto candidates = recurrent_experts(in, layer);
         sort_best_first(candidates);
         if (candidates.empty()) {
             without += fmt::format("{}{}", without.empty() ? "" : ", ", layer);
@@ -65,14 +65,14 @@ ResultTable layer_best_table(const Run& run, const Study&) {
             lines.push_back(candidates.front());
         }
     }
-    if (!without.empty()) note_none(table, run, "layers " + without);
-    if (run.halves.validation.empty()) add_note(table, "There is no validation case.");
+    if (!without.empty()) note_none(table, in, "layers " + without);
+    if (in.halves.validation.empty()) add_note(table, "There is no validation case.");
 
     std::vector<Summary> rescue, spec;
     for (const auto& line : lines) {
-        const TestedCases tested = test_cases(run, run.sweep, line.place, run.halves.validation);
-        rescue.push_back(summarize_known(run, tested.expert_rescue));
-        spec.push_back(summarize_known(run, tested.spec));
+        const TestedCases tested = test_cases(in, in.sweep, line.place, in.halves.validation);
+        rescue.push_back(summarize_known(in, tested.expert_rescue));
+        spec.push_back(summarize_known(in, tested.spec));
     }
     add_candidates(table, lines);
     add_summaries(table, "rescue", rescue);
@@ -80,7 +80,7 @@ ResultTable layer_best_table(const Run& run, const Study&) {
     return table;
 }
 
-ResultTable joint_table(const Run& run, const Study&) {
+ResultTable joint_table(const StudyInput& in, const Study&) {
     constexpr std::size_t longest = 20;
     ResultTable table{
         "joint",
@@ -89,16 +89,16 @@ ResultTable joint_table(const Run& run, const Study&) {
         {},
         {}};
     std::vector<Candidate> lines;
-    for (auto layer : run.sweep.layers()) std::ranges::copy(recurrent_experts(run, layer), std::back_inserter(lines));
+    for (auto layer : in.sweep.layers()) std::ranges::copy(recurrent_experts(in, layer), std::back_inserter(lines));
     sort_best_first(lines);
     lines.resize(std::min(lines.size(), longest));
-    if (lines.empty()) note_none(table, run, "any layer");
-    if (run.halves.validation.empty()) add_note(table, "There is no validation case.");
+    if (lines.empty()) note_none(table, in, "any layer");
+    if (in.halves.validation.empty()) add_note(table, "There is no validation case.");
 
     add_candidates(table, lines);
     table.columns.push_back({"validation_rescue", "logit", "mean rescue over all validation cases, inactive = 0",
                              values_of(lines, [&](const Candidate& c) {
-                                 return mean(test_cases(run, run.sweep, c.place, run.halves.validation).expert_rescue);
+                                 return mean(test_cases(in, in.sweep, c.place, in.halves.validation).expert_rescue);
                              })});
     return table;
 }

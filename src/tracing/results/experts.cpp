@@ -2,7 +2,7 @@
 
 namespace moesweep {
 
-ResultTable candidates_table(const Run&, const Study& study) {
+ResultTable candidates_table(const StudyInput&, const Study& study) {
     const auto& candidates = study.candidates;
     return {
         "candidates",
@@ -18,7 +18,7 @@ ResultTable candidates_table(const Run&, const Study& study) {
         {}};
 }
 
-ResultTable heatmap_table(const Run&, const Study& study) {
+ResultTable heatmap_table(const StudyInput&, const Study& study) {
     const auto& map = study.heatmap;
     return {"heatmap",
             "Every expert of every swept layer, over the cases of both halves: a line per layer, a column per expert",

@@ -25,16 +25,16 @@ struct Contrasts {
 };
 
 /// The selected expert against its gate-matched control, over the validation cases that have both.
-Contrasts contrast(const Run& run, Selection selected) {
+Contrasts contrast(const StudyInput& in, Selection selected) {
     const auto [layer, expert] = selected;
     Contrasts contrasts;
-    for (auto case_index : run.halves.validation) {
-        const Routed routed = run.sweep.routed(case_index, layer);
+    for (auto case_index : in.halves.validation) {
+        const Routed routed = in.sweep.routed(case_index, layer);
         const auto control = gate_matched_control(routed.expert, routed.weight, expert);
         if (!control) continue;
         contrasts.raw.add(routed.rescue_of(expert), routed.rescue_of(*control));
-        const auto of_selected = run.sweep.equal_norm_rescue(case_index, layer, expert),
-                   of_control = run.sweep.equal_norm_rescue(case_index, layer, *control);
+        const auto of_selected = in.sweep.equal_norm_rescue(case_index, layer, expert),
+                   of_control = in.sweep.equal_norm_rescue(case_index, layer, *control);
         if (of_selected && of_control) {
             contrasts.equal_norm.add(*of_selected, *of_control);
         } else if (routed.patch_norm_of(expert) == 0.0f || routed.patch_norm_of(*control) == 0.0f) {
@@ -46,12 +46,12 @@ Contrasts contrast(const Run& run, Selection selected) {
     return contrasts;
 }
 
-void note_missing(ResultTable& table, const Run& run, const Contrasts& contrasts) {
+void note_missing(ResultTable& table, const StudyInput& in, const Contrasts& contrasts) {
     const auto pairs = contrasts.raw.spec.size();
     if (pairs == 0) {
         add_note(table,
                  "In no validation case does the clean run route to the selected expert and another one beside it.");
-    } else if (contrasts.missing > 0 && !run.config.controls.equal_norm) {
+    } else if (contrasts.missing > 0 && !in.config.controls.equal_norm) {
         add_note(table, "No equal-norm rows were asked for (controls.equal_norm = no).");
     } else if (contrasts.missing > 0) {
         add_note(table,
@@ -77,7 +77,7 @@ std::optional<std::int32_t> gate_matched_control(std::span<const std::int32_t> e
     return nearest ? std::optional(std::get<1>(*nearest)) : std::nullopt;
 }
 
-ResultTable gate_matched_table(const Run& run, const Study& study) {
+ResultTable gate_matched_table(const StudyInput& in, const Study& study) {
     ResultTable table{
         "gate_matched",
         "The selected expert against its gate-matched control, the other clean-active expert with the "
@@ -92,15 +92,15 @@ ResultTable gate_matched_table(const Run& run, const Study& study) {
         const auto line = [&](const char* quantity, const std::vector<double>& values) {
             quantities.push_back(quantity);
             versions.push_back(version);
-            summaries.push_back(summarize(values, run.stats));
+            summaries.push_back(summarize(values, in.stats));
         };
         line("selected", of.selected);
         line("matched_control", of.control);
         line("spec", of.spec);
     };
     if (!note_no_expert(table, study)) {
-        const Contrasts contrasts = contrast(run, study.selected);
-        note_missing(table, run, contrasts);
+        const Contrasts contrasts = contrast(in, study.selected);
+        note_missing(table, in, contrasts);
         add("raw", contrasts.raw);
         add("equal_norm", contrasts.equal_norm);
     }
@@ -111,7 +111,7 @@ ResultTable gate_matched_table(const Run& run, const Study& study) {
     return table;
 }
 
-ResultTable two_experts_table(const Run& run, const Study& study) {
+ResultTable two_experts_table(const StudyInput& in, const Study& study) {
     ResultTable table{"two_experts",
                       "Two experts per token: the selected expert against the other active one, raw and with both "
                       "patches scaled to the smaller of their norms; validation cases where the selected one is active",
@@ -119,13 +119,13 @@ ResultTable two_experts_table(const Run& run, const Study& study) {
                       {}};
     std::vector<Quantity> lines;
     const auto add = [&](const char* quantity, const std::vector<double>& values) {
-        if (!values.empty()) lines.push_back({quantity, summarize(values, run.stats)});
+        if (!values.empty()) lines.push_back({quantity, summarize(values, in.stats)});
     };
-    if (const auto k = run.sweep.k(); k != 2) {
+    if (const auto k = in.sweep.k(); k != 2) {
         add_note(table, fmt::format("The model routes a token to {} experts, not to 2: see /results/gate_matched.", k));
     } else if (!note_no_expert(table, study)) {
-        const Contrasts contrasts = contrast(run, study.selected);
-        note_missing(table, run, contrasts);
+        const Contrasts contrasts = contrast(in, study.selected);
+        note_missing(table, in, contrasts);
         add("raw_spec", contrasts.raw.spec);
         add("selected_equal_norm", contrasts.equal_norm.selected);
         add("other_equal_norm", contrasts.equal_norm.control);

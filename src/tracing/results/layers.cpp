@@ -7,7 +7,7 @@
 
 namespace moesweep {
 
-ResultTable layers_table(const Run&, const Study& study) {
+ResultTable layers_table(const StudyInput&, const Study& study) {
     const auto& layers = study.layers;
     ResultTable table{"layers", "Block rescue of every layer on each half (eq. 4)", {}, {}};
     table.columns.push_back({"layer", "", "decoder layer, from 0", layers.layer});
@@ -16,7 +16,7 @@ ResultTable layers_table(const Run&, const Study& study) {
     return table;
 }
 
-ResultTable layer_gap_table(const Run&, const Study& study) {
+ResultTable layer_gap_table(const StudyInput&, const Study& study) {
     ResultTable table{
         "layer_gap", "How far the best layer stands above the next: mean block rescue over validation", {}, {}};
     const auto& layers = study.layers;

@@ -2,7 +2,7 @@
 
 namespace moesweep {
 
-ResultTable validation_table(const Run& run, const Study& study) {
+ResultTable validation_table(const StudyInput& in, const Study& study) {
     const auto& cases = study.validation;
     ResultTable table{
         "validation",
@@ -15,14 +15,14 @@ ResultTable validation_table(const Run& run, const Study& study) {
          {"control_mean", "logit", "mean rescue of the controls; NaN: none", cases.control_mean},
          {"spec", "logit", "expert_rescue - control_mean (eq. 7); NaN: no control", cases.spec}},
         {}};
-    if (run.config.controls.random > 0) {
+    if (in.config.controls.random > 0) {
         table.columns.push_back({"control_expert", "", "the controls in the order drawn, -1 where fewer",
-                                 cases.control_expert, static_cast<int>(run.config.controls.random)});
+                                 cases.control_expert, static_cast<int>(in.config.controls.random)});
     }
     return table;
 }
 
-ResultTable main_results_table(const Run&, const Study& study) {
+ResultTable main_results_table(const StudyInput&, const Study& study) {
     std::vector<std::string> names, meanings;
     std::vector<Summary> summaries;
     for (const auto& line : study.main_results) {
@@ -37,7 +37,7 @@ ResultTable main_results_table(const Run&, const Study& study) {
     return table;
 }
 
-ResultTable coalitions_table(const Run& run, const Study& study) {
+ResultTable coalitions_table(const StudyInput& in, const Study& study) {
     ResultTable table{"coalitions",
                       "Coalitions of the selected layer's experts beside its block and its selected expert; validation "
                       "cases (eq. 14-15)",
@@ -45,7 +45,7 @@ ResultTable coalitions_table(const Run& run, const Study& study) {
                       {}};
     std::vector<Quantity> lines;
     const auto add = [&](const char* quantity, const std::vector<double>& values, const char* missing) {
-        const Summary summary = summarize_known(run, values);
+        const Summary summary = summarize_known(in, values);
         if (summary.n > 0) {
             lines.push_back({quantity, summary});
         } else {
@@ -56,7 +56,7 @@ ResultTable coalitions_table(const Run& run, const Study& study) {
         const auto& cases = study.validation;
         const auto rows = [&](Kind kind) {
             return values_of(cases.case_index, [&](std::int32_t case_index) {
-                return run.sweep.rescue(case_index, study.selected.layer, kind);
+                return in.sweep.rescue(case_index, study.selected.layer, kind);
             });
         };
         add("clean_topk", rows(Kind::coalition_clean), "No rows of the clean top-k coalition.");

@@ -17,9 +17,9 @@ struct Noised {
 
 /// The run's own noise, and the conditions that belong beside it: of further scales, or further draws.
 template <class Wanted>
-std::vector<Noised> sweeps(const Run& run, Wanted wanted) {
-    std::vector<Noised> all{{run.config.noise.scale, 0, &run.sweep}};
-    for (const auto& condition : run.data.conditions) {
+std::vector<Noised> sweeps(const StudyInput& in, Wanted wanted) {
+    std::vector<Noised> all{{in.config.noise.scale, 0, &in.sweep}};
+    for (const auto& condition : in.data.conditions) {
         if (wanted(condition)) all.push_back({condition.scale, condition.draw, &condition.sweep});
     }
     return all;
@@ -48,9 +48,9 @@ struct ScaleLines {
     std::vector<std::int32_t> layer, expert, n, active;
     std::vector<Summary> rescue;
 
-    void add(const Run& run, const Noised& noised, const char* name, Selection selected) {
-        const CaseList& cases = run.halves.validation;
-        const TestedCases tested = test_cases(run, *noised.sweep, selected, cases);
+    void add(const StudyInput& in, const Noised& noised, const char* name, Selection selected) {
+        const CaseList& cases = in.halves.validation;
+        const TestedCases tested = test_cases(in, *noised.sweep, selected, cases);
         scale.push_back(noised.scale);
         selection.push_back(name);
         layer.push_back(selected.layer);
@@ -58,7 +58,7 @@ struct ScaleLines {
         n.push_back(static_cast<std::int32_t>(cases.size()));
         active.push_back(static_cast<std::int32_t>(std::ranges::count(tested.active, std::int8_t{1})));
         drop.push_back(mean_drop(*noised.sweep, cases));
-        rescue.push_back(summarize_known(run, tested.expert_rescue));
+        rescue.push_back(summarize_known(in, tested.expert_rescue));
     }
 };
 
@@ -66,10 +66,10 @@ struct ScaleLines {
 struct DrawMeans {
     std::vector<double> layer_rescue, expert_rescue, spec;
 
-    void add(const Run& run, const TestedCases& tested) {
-        layer_rescue.push_back(summarize_known(run, tested.block_rescue).mean);
-        expert_rescue.push_back(summarize_known(run, tested.expert_rescue).mean);
-        spec.push_back(summarize_known(run, tested.spec).mean);
+    void add(const StudyInput& in, const TestedCases& tested) {
+        layer_rescue.push_back(summarize_known(in, tested.block_rescue).mean);
+        expert_rescue.push_back(summarize_known(in, tested.expert_rescue).mean);
+        spec.push_back(summarize_known(in, tested.spec).mean);
     }
 
     /// Attributes: standard deviation between two or more draws (n - 1), and standard error of their mean.
@@ -90,7 +90,7 @@ struct DrawMeans {
 
 }  // namespace
 
-ResultTable noise_scales_table(const Run& run, const Study& study) {
+ResultTable noise_scales_table(const StudyInput& in, const Study& study) {
     ResultTable table{"noise_scales",
                       "Noise scales: the selected expert, with the selection fixed and selected anew on each scale's "
                       "discovery rows; validation cases",
@@ -98,13 +98,13 @@ ResultTable noise_scales_table(const Run& run, const Study& study) {
                       {}};
     ScaleLines lines;
     if (!note_no_expert(table, study)) {
-        auto scales = sweeps(run, [](const Condition& condition) { return condition.draw == 0; });
+        auto scales = sweeps(in, [](const Condition& condition) { return condition.draw == 0; });
         if (scales.size() == 1) add_note(table, "No other scale was swept (noise.scales).");
         std::ranges::stable_sort(scales, {}, &Noised::scale);
         for (const auto& noised : scales) {
-            lines.add(run, noised, "fixed", swept_part(noised, study.selected, table));
-            lines.add(run, noised, "anew",
-                      choose(*noised.sweep, run.experts, run.halves.discovery, run.config.select.recurrence));
+            lines.add(in, noised, "fixed", swept_part(noised, study.selected, table));
+            lines.add(in, noised, "anew",
+                      choose(*noised.sweep, in.experts, in.halves.discovery, in.config.select.recurrence));
         }
     }
     table.columns = {{"scale", "", "noise in standard deviations of the embedding matrix", std::move(lines.scale)},
@@ -119,7 +119,7 @@ ResultTable noise_scales_table(const Run& run, const Study& study) {
     return table;
 }
 
-ResultTable draws_table(const Run& run, const Study& study) {
+ResultTable draws_table(const StudyInput& in, const Study& study) {
     ResultTable table{
         "draws",
         "Draws of the noise at the run's own scale: validation means at the selected layer and expert, and "
@@ -130,13 +130,13 @@ ResultTable draws_table(const Run& run, const Study& study) {
     std::vector<double> scale;
     DrawMeans means;
     if (!note_no_expert(table, study)) {
-        for (const auto& noised : sweeps(run, [&](const Condition& condition) {
-                 return condition.draw > 0 && condition.scale == run.config.noise.scale;
+        for (const auto& noised : sweeps(in, [&](const Condition& condition) {
+                 return condition.draw > 0 && condition.scale == in.config.noise.scale;
              })) {
             draw.push_back(noised.draw);
             scale.push_back(noised.scale);
-            means.add(run,
-                      test_cases(run, *noised.sweep, swept_part(noised, study.selected, table), run.halves.validation));
+            means.add(in,
+                      test_cases(in, *noised.sweep, swept_part(noised, study.selected, table), in.halves.validation));
         }
         if (draw.size() == 1) {
             add_note(table, "One draw of the noise (noise.draws = 1): there is no error between draws.");

@@ -31,7 +31,7 @@ struct Ranks {
 
 }  // namespace
 
-ResultTable ranks_table(const Run& run, const Study& study) {
+ResultTable ranks_table(const StudyInput& in, const Study& study) {
     ResultTable table{"ranks",
                       "Rank of the selected expert's rescue among all clean-active experts of its layer, and its Spec "
                       "against the mean of all others (eq. 11-13); validation cases where it and another are active",
@@ -39,8 +39,8 @@ ResultTable ranks_table(const Run& run, const Study& study) {
                       {}};
     Ranks ranks;
     if (!note_no_expert(table, study)) {
-        for (auto case_index : run.halves.validation) {
-            const Routed routed = run.sweep.routed(case_index, study.selected.layer);
+        for (auto case_index : in.halves.validation) {
+            const Routed routed = in.sweep.routed(case_index, study.selected.layer);
             if (routed.has(study.selected.expert) && routed.expert.size() > 1) ranks.add(routed, study.selected.expert);
         }
         if (ranks.rank.empty()) {
@@ -53,7 +53,7 @@ ResultTable ranks_table(const Run& run, const Study& study) {
                      {"top2", "", "cases where it ranks first or second", one(ranks.within(2))},
                      {"mean_rank", "", "1 = best; ties share the better rank", one(mean(ranks.rank))},
                      {"mean_percentile", "", "1 = best, 0 = worst of the case", one(mean(ranks.percentile))}};
-    add_summaries(table, "spec_all", one(summarize(ranks.spec_all, run.stats)));
+    add_summaries(table, "spec_all", one(summarize(ranks.spec_all, in.stats)));
     return table;
 }
 

@@ -15,7 +15,7 @@ struct Ratio {
 };
 
 /// Over the cases that have both, so that resamples stay paired. n = 0 where the denominator's mean is 0.
-Ratio ratio(const Run& run, const char* quantity, const std::vector<double>& numerator,
+Ratio ratio(const StudyInput& in, const char* quantity, const std::vector<double>& numerator,
             const std::vector<double>& denominator) {
     std::vector<double> above, below;
     for (std::size_t i = 0; i < numerator.size(); ++i) {
@@ -24,12 +24,12 @@ Ratio ratio(const Run& run, const char* quantity, const std::vector<double>& num
         below.push_back(denominator[i]);
     }
     if (above.empty() || mean(below) == 0) return {quantity, 0, nan, {nan, nan}};
-    return {quantity, std::ssize(above), mean(above) / mean(below), bootstrap_ratio(above, below, run.stats)};
+    return {quantity, std::ssize(above), mean(above) / mean(below), bootstrap_ratio(above, below, in.stats)};
 }
 
 }  // namespace
 
-ResultTable ratios_table(const Run& run, const Study& study) {
+ResultTable ratios_table(const StudyInput& in, const Study& study) {
     ResultTable table{"ratios",
                       "The selected expert's rescue and Spec in relation to its layer's: ratios of validation means, "
                       "numerator and denominator resampled together",
@@ -45,11 +45,11 @@ ResultTable ratios_table(const Run& run, const Study& study) {
     };
     if (!note_no_layer(table, study)) {
         const TestedCases& tested = study.validation;
-        const Summary layer = summarize_known(run, tested.block_rescue);
+        const Summary layer = summarize_known(in, tested.block_rescue);
         add({"layer_rescue", layer.n, layer.mean, layer.ci});
         if (!note_no_expert(table, study)) {
-            add(ratio(run, "expert_over_layer", tested.expert_rescue, tested.block_rescue));
-            add(ratio(run, "spec_over_layer", tested.spec, tested.block_rescue));
+            add(ratio(in, "expert_over_layer", tested.expert_rescue, tested.block_rescue));
+            add(ratio(in, "spec_over_layer", tested.spec, tested.block_rescue));
         }
         if (layer.ci.low <= 0 && layer.ci.high >= 0) {
             add_note(table, "The interval of the layer's rescue contains 0: the ratios have no reliable scale.");

@@ -19,11 +19,11 @@ struct Relation {
 };
 
 /// By number of cases descending, then in the order of their first case.
-std::vector<Relation> relations_of(const Run& run, const CaseList& cases) {
+std::vector<Relation> relations_of(const StudyInput& in, const CaseList& cases) {
     std::vector<Relation> relations;
     std::map<std::string, std::size_t> line_of;
     for (auto case_index : cases) {
-        const auto& name = run.case_at(case_index).fact.relation;
+        const auto& name = in.case_at(case_index).fact.relation;
         const auto [line, is_new] = line_of.try_emplace(name, relations.size());
         if (is_new) relations.push_back({name, {}});
         relations[line->second].cases.push_back(case_index);
@@ -44,10 +44,10 @@ struct Fold {
     auto active() const { return std::ranges::count(tested.active, std::int8_t{1}); }
 };
 
-std::vector<Fold> make_folds(const Run& run) {
-    std::vector<Fold> folds(static_cast<std::size_t>(run.config.stability.folds));
+std::vector<Fold> make_folds(const StudyInput& in) {
+    std::vector<Fold> folds(static_cast<std::size_t>(in.config.stability.folds));
     for (std::size_t f = 0; f < folds.size(); ++f) folds[f].fold = static_cast<std::int32_t>(f);
-    const auto relations = relations_of(run, run.halves.both());
+    const auto relations = relations_of(in, in.halves.both());
     for (std::size_t r = 0; r < relations.size(); ++r) {
         Fold& fold = folds[r % folds.size()];
         fold.relations += (fold.relations.empty() ? "" : ",") + relations[r].name;
@@ -57,11 +57,11 @@ std::vector<Fold> make_folds(const Run& run) {
     return folds;
 }
 
-void select_and_test(const Run& run, std::int32_t layer, Fold& fold) {
+void select_and_test(const StudyInput& in, std::int32_t layer, Fold& fold) {
     CaseList others;
-    std::ranges::set_difference(run.halves.both(), fold.held_out, std::back_inserter(others));
-    fold.expert = choose_expert(run.sweep, layer, run.experts, others, run.config.select.recurrence);
-    fold.tested = test_cases(run, run.sweep, {layer, fold.expert}, fold.held_out);
+    std::ranges::set_difference(in.halves.both(), fold.held_out, std::back_inserter(others));
+    fold.expert = choose_expert(in.sweep, layer, in.experts, others, in.config.select.recurrence);
+    fold.tested = test_cases(in, in.sweep, {layer, fold.expert}, fold.held_out);
 }
 
 /// All held-out cases in scan order, each tested with its own fold's expert.
@@ -84,21 +84,21 @@ Fold pool(const std::vector<Fold>& folds) {
     return all;
 }
 
-void note_folds(ResultTable& table, const Run& run, const std::vector<Fold>& folds) {
+void note_folds(ResultTable& table, const StudyInput& in, const std::vector<Fold>& folds) {
     for (const Fold& fold : folds) {
         if (fold.held_out.empty()) {
             add_note(table, fmt::format("Fold {} has no relation and no case.", fold.fold));
         } else if (fold.expert < 0) {
             add_note(table, fmt::format("Without fold {}, no expert is clean-active in at least {} cases.", fold.fold,
-                                        run.config.select.recurrence));
+                                        in.config.select.recurrence));
         }
     }
 }
 
 }  // namespace
 
-ResultTable relations_table(const Run& run, const Study&) {
-    const auto relations = relations_of(run, run.halves.both());
+ResultTable relations_table(const StudyInput& in, const Study&) {
+    const auto relations = relations_of(in, in.halves.both());
     ResultTable table{"relations",
                       "Relations of the cases of both halves",
                       {{"relation", "", "the record's relation", values_of(relations, &Relation::name)},
@@ -108,7 +108,7 @@ ResultTable relations_table(const Run& run, const Study&) {
     return table;
 }
 
-ResultTable relation_results_table(const Run& run, const Study& study) {
+ResultTable relation_results_table(const StudyInput& in, const Study& study) {
     constexpr std::size_t longest = 10;
     ResultTable table{
         "relation_results",
@@ -133,11 +133,11 @@ ResultTable relation_results_table(const Run& run, const Study& study) {
             add_note(table, fmt::format("{} of {} validation cases have a control, and with it a Spec.",
                                         with_spec.size(), tested.case_index.size()));
         }
-        auto relations = relations_of(run, with_spec);
+        auto relations = relations_of(in, with_spec);
         relations.resize(std::min(relations.size(), longest));
         for (const auto& relation : relations) {
             const auto of = [&](const std::vector<double>& column) {
-                return summarize(values_of(relation.cases, [&](auto c) { return column[line_of.at(c)]; }), run.stats);
+                return summarize(values_of(relation.cases, [&](auto c) { return column[line_of.at(c)]; }), in.stats);
             };
             lines.push_back({relation.name, of(tested.expert_rescue), of(tested.spec)});
         }
@@ -153,7 +153,7 @@ ResultTable relation_results_table(const Run& run, const Study& study) {
     return table;
 }
 
-ResultTable relation_folds_table(const Run& run, const Study& study) {
+ResultTable relation_folds_table(const StudyInput& in, const Study& study) {
     ResultTable table{
         "relation_folds",
         "Whole relations held out: at the selected layer, an expert is selected on the cases of the other "
@@ -161,12 +161,12 @@ ResultTable relation_folds_table(const Run& run, const Study& study) {
         {},
         {}};
     std::vector<Fold> folds;
-    if (run.config.stability.folds < 2) {
-        add_note(table, fmt::format("stability.folds = {}: nothing is held out.", run.config.stability.folds));
+    if (in.config.stability.folds < 2) {
+        add_note(table, fmt::format("stability.folds = {}: nothing is held out.", in.config.stability.folds));
     } else if (!note_no_layer(table, study)) {
-        folds = make_folds(run);
-        for (Fold& fold : folds) select_and_test(run, study.selected.layer, fold);
-        note_folds(table, run, folds);
+        folds = make_folds(in);
+        for (Fold& fold : folds) select_and_test(in, study.selected.layer, fold);
+        note_folds(table, in, folds);
         folds.push_back(pool(folds));
     }
     table.columns = {
@@ -177,8 +177,8 @@ ResultTable relation_folds_table(const Run& run, const Study& study) {
         {"expert", "", "expert selected on the others; -1: none, or not the same in all folds",
          values_of(folds, &Fold::expert)}};
     add_summaries(table, "rescue",
-                  values_of(folds, [&](const Fold& f) { return summarize_known(run, f.tested.expert_rescue); }));
-    add_summaries(table, "spec", values_of(folds, [&](const Fold& f) { return summarize_known(run, f.tested.spec); }));
+                  values_of(folds, [&](const Fold& f) { return summarize_known(in, f.tested.expert_rescue); }));
+    add_summaries(table, "spec", values_of(folds, [&](const Fold& f) { return summarize_known(in, f.tested.spec); }));
     return table;
 }
 

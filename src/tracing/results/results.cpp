@@ -8,7 +8,7 @@ namespace {
 
 /// A table, and the place in arXiv 2606.03780 that prints its like, where there is one.
 struct Entry {
-    ResultTable (*make)(const Run&, const Study&);
+    ResultTable (*make)(const StudyInput&, const Study&);
     const char* paper = nullptr;
 };
 
@@ -43,10 +43,10 @@ constexpr Entry entries[] = {
 
 }  // namespace
 
-std::vector<ResultTable> result_tables(const Run& run, const Study& study) {
+std::vector<ResultTable> result_tables(const StudyInput& in, const Study& study) {
     std::vector<ResultTable> tables;
     for (const Entry& entry : entries) {
-        tables.push_back(entry.make(run, study));
+        tables.push_back(entry.make(in, study));
         if (entry.paper)
             tables.back().attributes.emplace_back("paper", fmt::format("arXiv 2606.03780, {}", entry.paper));
     }

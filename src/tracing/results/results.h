@@ -9,53 +9,53 @@
 #include <type_traits>
 #include <vector>
 
-#include "tracing/study/run.h"
+#include "tracing/study/study_input.h"
 
 namespace moesweep {
 
 /// Every table, in the order of the list in results.cpp.
-std::vector<ResultTable> result_tables(const Run& run, const Study& study);
+std::vector<ResultTable> result_tables(const StudyInput& in, const Study& study);
 
 // rules.cpp
-ResultTable summary_table(const Run& run, const Study& study);
-ResultTable protocol_table(const Run& run, const Study& study);
+ResultTable summary_table(const StudyInput& in, const Study& study);
+ResultTable protocol_table(const StudyInput& in, const Study& study);
 // layers.cpp
-ResultTable layers_table(const Run& run, const Study& study);
-ResultTable layer_gap_table(const Run& run, const Study& study);
+ResultTable layers_table(const StudyInput& in, const Study& study);
+ResultTable layer_gap_table(const StudyInput& in, const Study& study);
 // experts.cpp
-ResultTable candidates_table(const Run& run, const Study& study);
-ResultTable heatmap_table(const Run& run, const Study& study);
+ResultTable candidates_table(const StudyInput& in, const Study& study);
+ResultTable heatmap_table(const StudyInput& in, const Study& study);
 // best_experts.cpp
-ResultTable layer_best_table(const Run& run, const Study& study);
-ResultTable joint_table(const Run& run, const Study& study);
+ResultTable layer_best_table(const StudyInput& in, const Study& study);
+ResultTable joint_table(const StudyInput& in, const Study& study);
 // main_results.cpp
-ResultTable validation_table(const Run& run, const Study& study);
-ResultTable main_results_table(const Run& run, const Study& study);
-ResultTable coalitions_table(const Run& run, const Study& study);
+ResultTable validation_table(const StudyInput& in, const Study& study);
+ResultTable main_results_table(const StudyInput& in, const Study& study);
+ResultTable coalitions_table(const StudyInput& in, const Study& study);
 // activity.cpp
-ResultTable activity_table(const Run& run, const Study& study);
+ResultTable activity_table(const StudyInput& in, const Study& study);
 // relations.cpp
-ResultTable relations_table(const Run& run, const Study& study);
-ResultTable relation_results_table(const Run& run, const Study& study);
-ResultTable relation_folds_table(const Run& run, const Study& study);
+ResultTable relations_table(const StudyInput& in, const Study& study);
+ResultTable relation_results_table(const StudyInput& in, const Study& study);
+ResultTable relation_folds_table(const StudyInput& in, const Study& study);
 // ratios.cpp
-ResultTable ratios_table(const Run& run, const Study& study);
+ResultTable ratios_table(const StudyInput& in, const Study& study);
 // splits.cpp
-ResultTable split_cases_table(const Run& run, const Study& study);
-ResultTable stability_table(const Run& run, const Study& study);
+ResultTable split_cases_table(const StudyInput& in, const Study& study);
+ResultTable stability_table(const StudyInput& in, const Study& study);
 // ranks.cpp
-ResultTable ranks_table(const Run& run, const Study& study);
+ResultTable ranks_table(const StudyInput& in, const Study& study);
 // gate_matched.cpp
-ResultTable gate_matched_table(const Run& run, const Study& study);
-ResultTable two_experts_table(const Run& run, const Study& study);
+ResultTable gate_matched_table(const StudyInput& in, const Study& study);
+ResultTable two_experts_table(const StudyInput& in, const Study& study);
 // noise.cpp
-ResultTable noise_scales_table(const Run& run, const Study& study);
-ResultTable draws_table(const Run& run, const Study& study);
+ResultTable noise_scales_table(const StudyInput& in, const Study& study);
+ResultTable draws_table(const StudyInput& in, const Study& study);
 // relaxed.cpp
-ResultTable relaxed_table(const Run& run, const Study& study);
-ResultTable relaxed_transfer_table(const Run& run, const Study& study);
+ResultTable relaxed_table(const StudyInput& in, const Study& study);
+ResultTable relaxed_transfer_table(const StudyInput& in, const Study& study);
 // shapley.cpp
-ResultTable shapley_table(const Run& run, const Study& study);
+ResultTable shapley_table(const StudyInput& in, const Study& study);
 
 // How tables are built.
 

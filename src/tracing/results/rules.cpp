@@ -77,7 +77,7 @@ std::vector<std::pair<std::string, std::string>> protocol(const TracingConfig& c
 
 }  // namespace
 
-ResultTable summary_table(const Run& run, const Study& study) {
+ResultTable summary_table(const StudyInput& in, const Study& study) {
     ResultTable table{"summary", "What was selected, by which rules", {}, {}};
     table.attributes = {{"selected_layer", std::to_string(study.selected.layer)},
                         {"selected_expert", std::to_string(study.selected.expert)},
@@ -85,18 +85,18 @@ ResultTable summary_table(const Run& run, const Study& study) {
                         {"discovery_cases", std::to_string(study.discovery_cases)},
                         {"validation_cases", std::to_string(study.validation_cases)},
                         {"note", study.note}};
-    for (const auto& rule : rules_in_words(run.config))
+    for (const auto& rule : rules_in_words(in.config))
         table.attributes.emplace_back(rule.attribute, fmt::format("{}: {}", rule.item, rule.text));
     return table;
 }
 
-ResultTable protocol_table(const Run& run, const Study& study) {
+ResultTable protocol_table(const StudyInput& in, const Study& study) {
     std::vector<std::string> items, settings;
-    for (auto& [item, setting] : protocol(run.config, study)) {
+    for (auto& [item, setting] : protocol(in.config, study)) {
         items.push_back(std::move(item));
         settings.push_back(std::move(setting));
     }
-    for (auto& rule : rules_in_words(run.config)) {
+    for (auto& rule : rules_in_words(in.config)) {
         items.push_back(rule.item);
         settings.push_back(std::move(rule.text));
     }

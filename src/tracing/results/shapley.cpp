@@ -28,13 +28,13 @@ struct Line {
     double share;
 };
 
-std::vector<Line> lines_of(const Run& run, std::int32_t layer, const LayerShares& shares) {
+std::vector<Line> lines_of(const StudyInput& in, std::int32_t layer, const LayerShares& shares) {
     std::vector<Line> lines;
     for (const auto& [expert, values] : shares.values) {
         double sum = 0;
         for (double value : values) sum += value;
         lines.push_back(
-            {layer, expert, summarize(values, run.stats), shares.coalition != 0 ? sum / shares.coalition : nan});
+            {layer, expert, summarize(values, in.stats), shares.coalition != 0 ? sum / shares.coalition : nan});
     }
     std::ranges::stable_sort(lines, std::greater<>{}, [](const Line& line) { return line.summary.mean; });
     return lines;
@@ -66,7 +66,7 @@ std::vector<double> shapley_values(std::span<const double> values) {
     return shares;
 }
 
-ResultTable shapley_table(const Run& run, const Study&) {
+ResultTable shapley_table(const StudyInput& in, const Study&) {
     ResultTable table{"shapley",
                       "Exact Shapley values of the experts that the clean run routes to, from the rescues of all their "
                       "coalitions (the empty one's is 0); all cases of the study with these rows",
@@ -75,26 +75,26 @@ ResultTable shapley_table(const Run& run, const Study&) {
     std::map<std::int32_t, LayerShares> layers;
     double largest_residual = 0;
     std::size_t games = 0, incomplete = 0;
-    for (const auto& [place, game] : run.sweep.games()) {
+    for (const auto& [place, game] : in.sweep.games()) {
         const auto [layer, case_index] = place;
-        if (run.case_at(case_index).split == Split::none) continue;
+        if (in.case_at(case_index).split == Split::none) continue;
         ++games;
         if (game.shares.empty()) {
             ++incomplete;
             continue;
         }
-        layers[layer].add(run.sweep.routed(case_index, layer), game);
+        layers[layer].add(in.sweep.routed(case_index, layer), game);
         double sum = 0;
         for (double share : game.shares) sum += share;
         largest_residual = std::max(largest_residual, std::abs(sum - game.total));
     }
     std::vector<Line> lines;
     for (const auto& [layer, shares] : layers)
-        std::ranges::move(lines_of(run, layer, shares), std::back_inserter(lines));
+        std::ranges::move(lines_of(in, layer, shares), std::back_inserter(lines));
 
     if (games == 0) {
-        add_note(table, run.config.sweep.subsets ? "There are no rows of subsets."
-                                                 : "No subsets were asked for (sweep.subsets = none).");
+        add_note(table, in.config.sweep.subsets ? "There are no rows of subsets."
+                                                : "No subsets were asked for (sweep.subsets = none).");
     }
     if (incomplete > 0) {
         add_note(table, fmt::format("{} of {} pairs of case and layer lack rows of some subsets and are left out.",

@@ -8,9 +8,9 @@ namespace moesweep {
 namespace {
 
 /// The study's cases divided anew, with as large a discovery half.
-Halves reshuffled(const Run& run, std::int64_t seed) {
-    const CaseList order = split_order(run.halves.both(), seed);
-    const auto middle = order.begin() + std::ssize(run.halves.discovery);
+Halves reshuffled(const StudyInput& in, std::int64_t seed) {
+    const CaseList order = split_order(in.halves.both(), seed);
+    const auto middle = order.begin() + std::ssize(in.halves.discovery);
     Halves halves{{order.begin(), middle}, {middle, order.end()}};
     std::ranges::sort(halves.discovery);
     std::ranges::sort(halves.validation);
@@ -25,16 +25,16 @@ struct Repetition {
     Summary rescue, spec;
 };
 
-std::vector<Repetition> repetitions(const Run& run, std::int32_t main_layer) {
+std::vector<Repetition> repetitions(const StudyInput& in, std::int32_t main_layer) {
     std::vector<Repetition> all;
-    for (auto seed : run.config.stability.split_seeds.values()) {
-        const Halves halves = reshuffled(run, seed);
-        for (auto threshold : run.config.stability.thresholds.values()) {
-            Repetition one{seed, threshold, choose(run.sweep, run.experts, halves.discovery, threshold)};
-            one.at_main_layer = choose_expert(run.sweep, main_layer, run.experts, halves.discovery, threshold);
-            const auto tested = test_cases(run, run.sweep, {main_layer, one.at_main_layer}, halves.validation);
-            one.rescue = summarize_known(run, tested.expert_rescue);
-            one.spec = summarize_known(run, tested.spec);
+    for (auto seed : in.config.stability.split_seeds.values()) {
+        const Halves halves = reshuffled(in, seed);
+        for (auto threshold : in.config.stability.thresholds.values()) {
+            Repetition one{seed, threshold, choose(in.sweep, in.experts, halves.discovery, threshold)};
+            one.at_main_layer = choose_expert(in.sweep, main_layer, in.experts, halves.discovery, threshold);
+            const auto tested = test_cases(in, in.sweep, {main_layer, one.at_main_layer}, halves.validation);
+            one.rescue = summarize_known(in, tested.expert_rescue);
+            one.spec = summarize_known(in, tested.spec);
             all.push_back(one);
         }
     }
@@ -56,15 +56,15 @@ void add_agreement(ResultTable& table, const std::vector<Repetition>& all, std::
 
 }  // namespace
 
-ResultTable split_cases_table(const Run& run, const Study&) {
+ResultTable split_cases_table(const StudyInput& in, const Study&) {
     struct Line {
         std::int64_t case_id;
         std::string split;
         std::int32_t position;
     };
     std::vector<Line> lines;
-    for (auto case_index : split_order(run.halves.both(), run.config.cases.seed)) {
-        const Case& item = run.case_at(case_index);
+    for (auto case_index : split_order(in.halves.both(), in.config.cases.seed)) {
+        const Case& item = in.case_at(case_index);
         lines.push_back(
             {item.fact.case_id, split_names[static_cast<int>(item.split)], static_cast<std::int32_t>(lines.size())});
     }
@@ -78,7 +78,7 @@ ResultTable split_cases_table(const Run& run, const Study&) {
     return table;
 }
 
-ResultTable stability_table(const Run& run, const Study& study) {
+ResultTable stability_table(const StudyInput& in, const Study& study) {
     ResultTable table{
         "stability",
         "The selection under other splits of the same cases and other thresholds of recurrence; rescue and "
@@ -87,9 +87,9 @@ ResultTable stability_table(const Run& run, const Study& study) {
         {}};
     std::vector<Repetition> lines;
     if (!note_no_layer(table, study)) {
-        lines = repetitions(run, study.selected.layer);
+        lines = repetitions(in, study.selected.layer);
         if (lines.empty()) add_note(table, "No split seed or no threshold was asked for (stability.*).");
-        if (run.halves.validation.empty()) add_note(table, "The splits leave no validation case.");
+        if (in.halves.validation.empty()) add_note(table, "The splits leave no validation case.");
         const auto without = std::ranges::count(lines, -1, &Repetition::at_main_layer);
         if (without > 0) {
             add_note(table, fmt::format("{} of {} settings have no recurrent expert at layer {}.", without,

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "run.h"
+#include "study_input.h"
 
 namespace moesweep {
 namespace {
@@ -80,33 +80,33 @@ Selection choose(const SweepView& sweep, std::int32_t experts, const CaseList& d
     return {layer, choose_expert(sweep, layer, experts, discovery, recurrence)};
 }
 
-Study::Layers score_layers(const Run& run) {
+Study::Layers score_layers(const StudyInput& in) {
     Study::Layers layers;
-    for (auto layer : run.sweep.layers()) {
-        if (!run.sweep.has_blocks(layer)) continue;
+    for (auto layer : in.sweep.layers()) {
+        if (!in.sweep.has_blocks(layer)) continue;
         layers.layer.push_back(layer);
-        layers.discovery.push_back(summarize(block_rescues(run.sweep, layer, run.halves.discovery), run.stats));
-        layers.validation.push_back(summarize(block_rescues(run.sweep, layer, run.halves.validation), run.stats));
+        layers.discovery.push_back(summarize(block_rescues(in.sweep, layer, in.halves.discovery), in.stats));
+        layers.validation.push_back(summarize(block_rescues(in.sweep, layer, in.halves.validation), in.stats));
     }
     return layers;
 }
 
-Study::Heatmap map_experts(const Run& run) {
-    const CaseList cases = run.halves.both();
-    const auto width = at(run.experts);
+Study::Heatmap map_experts(const StudyInput& in) {
+    const CaseList cases = in.halves.both();
+    const auto width = at(in.experts);
     Study::Heatmap map;
-    map.experts = run.experts;
-    for (auto layer : run.sweep.layers()) {
+    map.experts = in.experts;
+    for (auto layer : in.sweep.layers()) {
         std::vector<double> sum(width, 0);
         std::vector<std::int32_t> active(width, 0);
         for (auto case_index : cases) {
-            const Routed routed = run.sweep.routed(case_index, layer);
+            const Routed routed = in.sweep.routed(case_index, layer);
             for (std::size_t slot = 0; slot < routed.expert.size(); ++slot) {
                 ++active[at(routed.expert[slot])];
                 sum[at(routed.expert[slot])] += routed.rescue[slot];
             }
         }
-        const bool measured = !cases.empty() && run.sweep.has_experts(layer);
+        const bool measured = !cases.empty() && in.sweep.has_experts(layer);
         for (double& value : sum) value = measured ? value / static_cast<double>(cases.size()) : nan;
         map.layer.push_back(layer);
         map.mean_rescue.insert(map.mean_rescue.end(), sum.begin(), sum.end());

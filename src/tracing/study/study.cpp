@@ -21,18 +21,18 @@ void note_small_halves(const TracingConfig& config, Study& study) {
     if (study.validation_cases == 0) add_note(study, "No validation case: nothing tests the selection.");
 }
 
-void note_selection(const Run& run, Study& study) {
+void note_selection(const StudyInput& in, Study& study) {
     const auto [layer, expert] = study.selected;
     if (layer < 0) {
         add_note(study, study.layers.layer.empty() ? "There are no block rows: no layer is selected."
                                                    : "No discovery case: no layer is selected.");
-    } else if (!run.sweep.has_experts(layer)) {
+    } else if (!in.sweep.has_experts(layer)) {
         add_note(study, fmt::format("Layer {} has no expert rows: no expert is selected.", layer));
     } else if (expert < 0) {
         add_note(study,
                  fmt::format("No expert of layer {} is clean-active in at least {} of the {} discovery cases: no "
                              "expert is selected.",
-                             layer, run.config.select.recurrence, study.discovery_cases));
+                             layer, in.config.select.recurrence, study.discovery_cases));
     }
 }
 
@@ -48,26 +48,26 @@ void note_controls(const TracingConfig& config, Study& study) {
                                without, controls.size(), study.selected.layer));
 }
 
-Selection choose(const Run& run) {
-    return choose(run.sweep, run.experts, run.halves.discovery, run.config.select.recurrence);
+Selection choose(const StudyInput& in) {
+    return choose(in.sweep, in.experts, in.halves.discovery, in.config.select.recurrence);
 }
 
-Study study_of(const Run& run) {
+Study study_of(const StudyInput& in) {
     Study study;
-    study.discovery_cases = static_cast<std::int32_t>(run.halves.discovery.size());
-    study.validation_cases = static_cast<std::int32_t>(run.halves.validation.size());
-    note_small_halves(run.config, study);
-    study.layers = score_layers(run);
-    study.selected = choose(run);
-    study.heatmap = map_experts(run);
-    note_selection(run, study);
+    study.discovery_cases = static_cast<std::int32_t>(in.halves.discovery.size());
+    study.validation_cases = static_cast<std::int32_t>(in.halves.validation.size());
+    note_small_halves(in.config, study);
+    study.layers = score_layers(in);
+    study.selected = choose(in);
+    study.heatmap = map_experts(in);
+    note_selection(in, study);
     const auto layer = study.selected.layer;
     if (layer < 0) return study;
-    study.candidates = rank_candidates(run.sweep, layer, run.experts, run.halves, run.config.select.recurrence);
+    study.candidates = rank_candidates(in.sweep, layer, in.experts, in.halves, in.config.select.recurrence);
     study.selected_by_active_mean = best_recurrent(study.candidates, study.candidates.discovery_rescue_active);
-    study.validation = test_cases(run, run.sweep, study.selected, run.halves.validation);
-    note_controls(run.config, study);
-    study.main_results = summarize_validation(run, study);
+    study.validation = test_cases(in, in.sweep, study.selected, in.halves.validation);
+    note_controls(in.config, study);
+    study.main_results = summarize_validation(in, study);
     return study;
 }
 
@@ -90,14 +90,14 @@ CaseList Halves::both() const {
 }
 
 StudyResults run_study(const TracingConfig& config, const StudyData& data) {
-    const Run run{config, data};
-    StudyResults results{study_of(run), {}};
-    results.tables = result_tables(run, results.study);
+    const StudyInput in{config, data};
+    StudyResults results{study_of(in), {}};
+    results.tables = result_tables(in, results.study);
     return results;
 }
 
 Selection select_expert(const TracingConfig& config, const StudyData& data) {
-    return choose(Run{config, data});
+    return choose(StudyInput{config, data});
 }
 
 }  // namespace moesweep

@@ -100,18 +100,21 @@ ResultTable languages_table(const Findings& f) {
 ResultTable raters_table(const Findings& f) {
     struct Line {
         std::string answers;
+        std::int64_t unparsable;
         Agreement agreement;
     };
     std::vector<Line> lines;
     for (const auto& [name, answers] : {std::pair{"asked", &f.before}, {"asked again", f.after}})
         if (answers && !answers->right_exactly.empty())
-            lines.push_back({name, agreement(answers->right, answers->right_exactly)});
+            lines.push_back({name, answers->unparsable, agreement(answers->right, answers->right_exactly)});
     const auto count = [&](std::int64_t Agreement::*member) {
         return values_of(lines, [member](const Line& l) { return l.agreement.*member; });
     };
     return {"raters",
             "How far the rater agrees with rate.by = exact",
             {{"answers", "", "which ones: as asked, or with experts deactivated", values_of(lines, &Line::answers)},
+             {"unparsable", "", "a rating model's replies that are neither yes nor no: taken for no",
+              values_of(lines, &Line::unparsable)},
              {"both_right", "", "answers", count(&Agreement::both_right)},
              {"rater_alone_right", "", "right by the rater alone", count(&Agreement::first_alone_right)},
              {"exact_alone_right", "", "right by exact comparison alone", count(&Agreement::second_alone_right)},

@@ -28,7 +28,7 @@ struct Halves {
 Halves halves_of(const std::vector<Case>& cases, Split Case::*split);
 
 /// What every step and every table reads.
-struct Run {
+struct StudyInput {
     const TracingConfig& config;
     const StudyData& data;
     std::int32_t experts = data.experts;  ///< E
@@ -52,16 +52,16 @@ std::int32_t choose_expert(const SweepView& sweep, std::int32_t layer, std::int3
                            std::int64_t recurrence);
 /// The layer, then its expert.
 Selection choose(const SweepView& sweep, std::int32_t experts, const CaseList& discovery, std::int64_t recurrence);
-Study::Layers score_layers(const Run& run);
-Study::Heatmap map_experts(const Run& run);
+Study::Layers score_layers(const StudyInput& in);
+Study::Heatmap map_experts(const StudyInput& in);
 
 // validate.cpp: the other half tests.
 /// A line per case at `selected`; the layer must have rows, the expert may be -1.
-TestedCases test_cases(const Run& run, const SweepView& sweep, Selection selected, const CaseList& cases);
-std::vector<Study::Line> summarize_validation(const Run& run, const Study& study);
+TestedCases test_cases(const StudyInput& in, const SweepView& sweep, Selection selected, const CaseList& cases);
+std::vector<Study::Line> summarize_validation(const StudyInput& in, const Study& study);
 /// Over the values that are not NaN.
-Summary summarize_known(const Run& run, const std::vector<double>& values);
+Summary summarize_known(const StudyInput& in, const std::vector<double>& values);
 /// As above, over the cases where the selected expert is clean-active.
-Summary summarize_active(const Run& run, const TestedCases& tested, const std::vector<double>& values);
+Summary summarize_active(const StudyInput& in, const TestedCases& tested, const std::vector<double>& values);
 
 }  // namespace moesweep
