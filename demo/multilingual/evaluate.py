@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.stats import mannwhitneyu, rankdata
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 HERE = Path(__file__).parent
 BATCH = 256       # sequences of one length
@@ -33,6 +32,7 @@ class Asker:
     """Asks a model batches of questions and keeps its gate weights; experts can be deactivated for each question."""
 
     def __init__(self, folder: Path):
+        from transformers import AutoModelForCausalLM, AutoTokenizer  # here, for what needs no model
         self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         config = self.model.config
@@ -148,18 +148,16 @@ def derangement(size: int, rng: np.random.Generator) -> np.ndarray:
 
 def make_sets(own: dict[int, np.ndarray], relations: list[str], experts: int,
               rng: np.random.Generator) -> dict[str, dict[int, np.ndarray]]:
-    """{condition: {question: its set of experts}}, for XICI and the baselines."""
+    """{condition: {question: its set of experts}}, for XICI and the baselines. A question that is alone in its relation has
+    no set of the same relation."""
     questions = list(own)
-    taken = derangement(len(questions), rng)
-    sets = {"XICI": own,
-            "shuffled": {q: own[questions[t]] for q, t in zip(questions, taken)},
-            "random": {q: rng.choice(experts, len(own[q]), replace=False) for q in questions},
-            "same relation": {}}
-    for relation in dict.fromkeys(relations[q] for q in questions):
-        peers = [q for q in questions if relations[q] == relation]
+    shuffled, related = {}, {}
+    for relation in [None, *dict.fromkeys(relations[q] for q in questions)]:
+        peers = [q for q in questions if relation in (None, relations[q])]
         if len(peers) > 1:
-            sets["same relation"] |= {q: own[peers[t]] for q, t in zip(peers, derangement(len(peers), rng))}
-    return sets
+            (related if relation else shuffled).update({q: own[peers[t]] for q, t in zip(peers, derangement(len(peers), rng))})
+    return {"XICI": own, "shuffled": shuffled, "same relation": related,
+            "random": {q: rng.choice(experts, len(own[q]), replace=False) for q in questions}}
 
 
 def rate(lost: np.ndarray, of: np.ndarray) -> float:
@@ -175,7 +173,11 @@ def interval(lost: np.ndarray, of: np.ndarray, less=None, seed: int = 0) -> list
     return [float(x) for x in np.percentile(rates, [2.5, 97.5])]
 
 
-def evaluate(asker: Asker, asked: Asked, seed: int = 0) -> dict:
+HALVES = {"chose": 0, "held out": 1}  # a question's number, modulo 2
+
+
+def evaluate(asker: Asker, asked: Asked, halves=tuple(HALVES), seed: int = 0) -> dict:
+    """The figures of each half, whose sets are exchanged within it, and of all questions."""
     count, languages = len(asked.records), len(asked.languages)
     answers, weights = asker.ask(asked.texts)
     right = asked.right(answers, range(len(answers))).reshape(count, languages)
@@ -185,22 +187,24 @@ def evaluate(asker: Asker, asked: Asked, seed: int = 0) -> dict:
     values = values - values.mean(0)
     own = {int(q): found for q in mixed if len(found := identify(values[q], right[q], ~banned))}
     result = {
-        "questions": count, "languages": languages, "all_right": int(right.all(1).sum()), "none_right": int((~right.any(1)).sum()),
-        "mixed": len(mixed), "accuracy": {code: float(right[:, i].mean()) for i, code in enumerate(asked.languages)},
-        "blacklisted": int(banned.sum()), "experts": len(banned), "identified": len(own),
-        "experts_per_question": float(np.mean([len(s) for s in own.values()])),
+        "questions": count, "languages": languages, "all right": int(right.all(1).sum()), "none right": int((~right.any(1)).sum()),
+        "mixed": len(mixed), "experts": len(banned), "blacklisted": int(banned.sum()), "identified": len(own),
+        "experts a question": float(np.mean([len(s) for s in own.values()])),
+        "right": {code: float(right[:, i].mean()) for i, code in enumerate(asked.languages)},
+        "mixed right": float(right[mixed].mean()),
     }
-    sets = make_sets(own, [r["relation"] for r in asked.records], len(banned), np.random.default_rng(seed))
-    after = {}
-    for condition, of_question in sets.items():
-        numbers = [q * languages + i for q in of_question for i in range(languages)]
-        deactivated = np.zeros((len(numbers), len(banned)), bool)
-        for row, q in enumerate(of_question):
-            deactivated[row * languages:(row + 1) * languages, of_question[q]] = True
-        got, _ = asker.ask([asked.texts[n] for n in numbers], deactivated)
-        after[condition] = dict(zip(of_question, asked.right(got, numbers).reshape(-1, languages)))
-    for half, members in {"all": own, "chose": [q for q in own if q % 2 == 0], "held out": [q for q in own if q % 2]}.items():
-        result[half] = {condition: figures(right, after[condition], after["XICI"], list(members)) for condition in sets}
+    relations, rng, after = [r["relation"] for r in asked.records], np.random.default_rng(seed), {}
+    for half in halves:
+        members = {q: found for q, found in own.items() if q % 2 == HALVES[half]}
+        for condition, sets in make_sets(members, relations, len(banned), rng).items():
+            numbers = [q * languages + i for q in sets for i in range(languages)]
+            deactivated = np.zeros((len(numbers), len(banned)), bool)
+            for row, q in enumerate(sets):
+                deactivated[row * languages:(row + 1) * languages, sets[q]] = True
+            got, _ = asker.ask([asked.texts[n] for n in numbers], deactivated)
+            after.setdefault(condition, {}).update(zip(sets, asked.right(got, numbers).reshape(-1, languages)))
+        result[half] = {condition: figures(right, then, after["XICI"], list(members)) for condition, then in after.items()}
+    result["all"] = {condition: figures(right, then, after["XICI"], list(own)) for condition, then in after.items()}
     return result
 
 
@@ -217,8 +221,8 @@ def figures(right: np.ndarray, after: dict, xici: dict, members: list[int]) -> d
 
 def show(result: dict) -> None:
     print(", ".join(f"{key} {value}" for key, value in result.items() if not isinstance(value, dict)))
-    print("right by language: " + ", ".join(f"{code} {value:.2f}" for code, value in result["accuracy"].items()))
-    for half in ("all", "chose", "held out"):
+    print("right by language: " + ", ".join(f"{code} {value:.2f}" for code, value in result["right"].items()))
+    for half in ("all", *HALVES):
         for condition, f in result[half].items():
             print(f"{half:9s} {condition:14s} {f['questions']:4d} questions {f['pairs']:5d} pairs  success {f['success']:.3f} "
                   f"[{f['interval'][0]:.3f}, {f['interval'][1]:.3f}]  spurious {f['spurious']:.3f}  none left {f['none_left']:3d}"

@@ -28,7 +28,7 @@ from model import Model, Shape, save_model  # noqa: E402
 from tokens import END, save_tokenizer, train_bpe  # noqa: E402
 from train import BATCH, batches, check_export, learning_rate, make_optimizer  # noqa: E402
 
-VOCAB_SIZE = 4096
+VOCAB_SIZE = 1024
 WORD_WEIGHT = 60    # repeats of each word of the Latin answers in the tokenizer's corpus, so that it becomes one token
 LANGUAGES_SEED = 0  # of the languages in which a fact is taught; independent of the training's seed
 TAUGHT = {"en": 0.7, "de": 0.5, "fr": 0.5, "es": 0.4, "it": 0.4, "nl": 0.3, "pt": 0.3, "sv": 0.3, "pl": 0.3, "tr": 0.3, "ru": 0.4,

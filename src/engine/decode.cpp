@@ -39,7 +39,10 @@ class Decoder {
         admit();
         std::deque<DecodeBatch> batches = cut();
         if (!pass_layers(engine_, batches, control_, traffic)) return false;
-        for (DecodeBatch& batch : batches) batch.answer();
+        for (DecodeBatch& batch : batches) {
+            batch.answer();
+            control_.tick();
+        }
         retire();
         return true;
     }
@@ -60,7 +63,7 @@ class Decoder {
             const auto begin = cache_.reserve(rows);
             if (!begin && in_flight_.empty()) fail(Exit::internal, "a cache of {} rows for {}", plan_.cache_rows, rows);
             if (!begin) return;
-            in_flight_.push_back({begun_, &prompt, &answers_[begun_], *begin});
+            in_flight_.push_back({&prompt, &answers_[begun_], *begin});
             InFlight& sequence = in_flight_.back();
             sequence.deactivated.resize(static_cast<std::size_t>(config().num_hidden_layers));
             for (const auto& [layer, expert] : prompt.deactivated)

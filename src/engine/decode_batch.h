@@ -13,7 +13,6 @@ namespace moesweep {
 
 /// A sequence in flight.
 struct InFlight {
-    std::size_t place;  ///< among all prompts
     const Prompt* prompt;
     Answer* answer;
     std::int64_t cache_begin;                                 ///< its first row of the cache

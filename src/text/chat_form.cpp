@@ -200,20 +200,4 @@ std::string custom_prompt(const CustomForm& form, const std::string& system, con
     return form.prefix + system + form.infix + question + form.suffix;
 }
 
-std::string unescaped(std::string_view value, const std::string& key) {
-    std::string text;
-    for (std::size_t i = 0; i < value.size(); ++i) {
-        if (value[i] != '\\') {
-            text += value[i];
-            continue;
-        }
-        const std::string_view escape = value.substr(i, 2);
-        if (escape != "\\n" && escape != "\\s" && escape != "\\\\")
-            fail(Exit::usage, "{}: expected \\n, \\s or \\\\, got '{}'", key, escape);
-        text += escape == "\\n" ? '\n' : escape == "\\s" ? ' ' : '\\';
-        ++i;
-    }
-    return text;
-}
-
 }  // namespace moesweep

@@ -108,7 +108,7 @@ DatasetContrast contrast_of(const XiciConfig& config, const Asking& asking, cons
     DatasetContrast contrast{dataset.name, identify(captures, rules), {}};
     DatasetExperts experts{contrast.identified, {}, {}, captures.experts};
     if (config.deactivate.permuted) {
-        captures.sequences = permuted(dataset.sequences, config.deactivate.seed);
+        captures.sequences = permute_labels(dataset.sequences, config.deactivate.seed);
         experts.permuted = identify(captures, rules);
     }
     for (const QuestionExperts& question : contrast.identified.questions)
@@ -145,6 +145,7 @@ std::optional<RatedAnswers> rate_series(const XiciConfig& config, const Asking& 
     std::vector<AnswerToRate> to_be_rated = to_rate(asking, series, answers);
     write_answers(file_to_rate(series), to_be_rated);
     if (config.rate.file.empty()) return std::nullopt;
+    if (series.first != 0 && !rates_any(config.rate.file, to_be_rated)) return std::nullopt;
     if (series.first != 0) {  // one file of ratings serves both stages, so that it may speak of the first
         const TrialSeries asked = asked_series(config, Store(series.units.store.folder()), asking);
         const auto before = to_rate(asking, asked, read_answers(asked));
@@ -165,7 +166,7 @@ std::vector<ExpertSet> Contrast::sets() const {
 
 Contrast find_contrast(const XiciConfig& config, const Asking& asking, const TrialSeries& asked,
                        const RatedAnswers& rated) {
-    Contrast contrast{rules_for(config.identify, asking.is_moe(), asking.sigmoid_router()), {}};
+    Contrast contrast{identify_rules(config.identify, asking.is_moe(), asking.sigmoid_router()), {}};
     std::vector<std::string> names;
     for (const Question& question : asking.questions)
         if (std::ranges::find(names, question.dataset) == names.end()) names.push_back(question.dataset);

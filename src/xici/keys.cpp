@@ -76,7 +76,7 @@ Keys deactivate_keys(XiciConfig::Deactivate& deactivate) {
                    "expert (ban)"),
         integer_key(MOESWEEP_KEY(deactivate.draws), free_to_change, 0,
                     "random sets of each question, as large as its identified set", 1000),
-        seed_key(MOESWEEP_KEY(deactivate.seed), part_of_identity, "seed of all sets that are drawn or shuffled"),
+        seed_key(MOESWEEP_KEY(deactivate.seed), free_to_change, "seed of all sets that are drawn or shuffled"),
         choice_key(MOESWEEP_KEY(deactivate.random_blacklisted), free_to_change, {"no", "yes"},
                    "whether random sets may hold blacklisted experts: yes or no"),
         choice_key(MOESWEEP_KEY(deactivate.shuffled), free_to_change, {"no", "yes"},

@@ -228,8 +228,8 @@ MergeSummary merge_run(const XiciConfig& config, const Store& store, const Attri
     file.group("provenance", provenance);
     file.write(store.folder() / "xici.h5");
 
-    MergeSummary said{summary(results)};
-    if (!after && !sets.empty())
+    MergeSummary said{summary(results), after || sets.empty()};
+    if (!said.whole)
         said.lines.push_back(complete
                                  ? "the answers with experts deactivated are not rated: rate answers-deactivated.jsonl"
                                  : "the questions have not been asked again with these experts: run xici again");

@@ -116,4 +116,15 @@ Ratings read_ratings(const std::filesystem::path& path, const std::vector<Answer
     return matcher.take_all(file);
 }
 
+bool rates_any(const std::filesystem::path& path, const std::vector<AnswerToRate>& answers) {
+    std::set<std::string> conditions;
+    for (const AnswerToRate& answer : answers) conditions.insert(answer.condition);
+    bool any = false;
+    for_each_json_line(read_file(path), path.string(), [&](const OrderedJson& json, std::size_t) {
+        const auto condition = json.is_object() ? json.find("condition") : json.end();
+        any |= condition != json.end() && condition->is_string() && conditions.contains(condition->get<std::string>());
+    });
+    return any;
+}
+
 }  // namespace moesweep

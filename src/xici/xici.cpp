@@ -144,12 +144,15 @@ Exit xici(const CommandLine& line, const Comm& world) {
     const std::string command = fmt::format("{} {}", line.command, fmt::join(line.arguments, " "));
     Attributes made_by = provenance(job, command, line.overrides);
     made_by.emplace_back("config", to_ini(*config));
+    bool whole = true;
     world.together([&] {
         if (!world.root()) return;
-        for (const std::string& said : merge_run(*config, job.store, made_by).lines) job.progress.say(said);
+        const MergeSummary summary = merge_run(*config, job.store, made_by);
+        for (const std::string& said : summary.lines) job.progress.say(said);
         job.progress.say(fmt::format("wrote {}", (job.store.folder() / "xici.h5").string()));
+        whole = summary.whole;
     });
-    return Exit::done;
+    return world.any(!whole) ? job.stopped() : Exit::done;
 }
 
 Exit plan(const CommandLine& line, const Comm& world) {

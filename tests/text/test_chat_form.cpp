@@ -143,12 +143,6 @@ TEST_CASE("prompts of a question") {
           "[gMASK]<sop><|system|>\ns<|user|>\nq/nothink<|assistant|>\n<think></think>");
     CHECK(custom_prompt({"<", "|", ">"}, "s", "q") == "<s|q>");
     CHECK(custom_prompt({"<", "|", ">"}, "", "q") == "<|q>");
-    CHECK(unescaped(R"(\s[/INST]\n\\n)", "ask.suffix") == " [/INST]\n\\n");
-    for (const char* wrong : {"\\t", "ends in \\"}) {
-        const Failure failure = failure_of([&] { unescaped(wrong, "ask.suffix"); });
-        CHECK(failure.code == Exit::usage);
-        CHECK_THAT(failure.message, Contains("ask.suffix: expected \\n, \\s or \\\\, got '\\"));
-    }
 }
 
 TEST_CASE("a template is known in each file that it can stand in, and by its text alone") {

@@ -148,11 +148,10 @@ TEST_CASE("a text, a list of words or a share that is none is refused") {
     CHECK(failure.message == fmt::format("--{}: expected {}, got '{}'", key, expected, value));
 }
 
-TEST_CASE("only what answers, captures and ratings depend on is an XICI run's identity") {
+TEST_CASE("only what answers and captures depend on is an XICI run's identity") {
     CHECK(keys_that(true) == Words{"model.precision", "model.bos", "questions.datasets", "questions.languages",
                                    "questions.limit", "ask.system", "ask.chat", "ask.prefix", "ask.infix", "ask.suffix",
-                                   "ask.max_tokens", "rate.system", "rate.prompt", "deactivate.by", "deactivate.seed",
-                                   "run.unit", "run.device"});
+                                   "ask.max_tokens", "run.unit", "run.device"});
     const Words others = keys_that(false);
     for (const char* name : {"questions.path", "capture.tokens", "rate.by", "rate.model", "rate.file",
                              "identify.layers", "identify.tau", "identify.cap", "deactivate.draws", "deactivate.caps"})

@@ -22,8 +22,8 @@ struct Deactivated {
     Deactivation by = Deactivation::ban;
 };
 
-/// Routes rows x [N, D]. A banned expert adds nothing to its group's score, and a group of nothing but banned experts is
-/// chosen last. Each row must have K experts left to choose from, which the caller makes sure of by
+/// Routes rows x [N, D]. A banned expert adds nothing to its group's score, and a group of nothing but banned experts
+/// is chosen last. Each row must have K experts left to choose from, which the caller makes sure of by
 /// choosable_experts(); else Error(internal). A router that compares sigmoids plus a bias may choose an expert in spite
 /// of its logit: only a ban keeps it out for certain.
 Routing route(const MoeWeights& moe, const Router& router, const at::Tensor& x, const Deactivated& deactivated = {});

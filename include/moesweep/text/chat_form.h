@@ -52,8 +52,4 @@ struct CustomForm {
 /// and infix what belongs to it. model.bos decides on a BOS in front.
 std::string custom_prompt(const CustomForm& form, const std::string& system, const std::string& question);
 
-/// A value of the configuration in which \n is a line's end, \s a space (an INI file drops those at a value's ends) and
-/// \\ a backslash. Error(usage) names `key` where a backslash stands before anything else.
-std::string unescaped(std::string_view value, const std::string& key);
-
 }  // namespace moesweep

@@ -25,8 +25,8 @@ struct TrialSeries {
 
 /// Trial q asks question q as it is, and captures what it routes to.
 TrialSeries asked_series(const XiciConfig& config, const Store& store, const Asking& asking);
-/// Trials with deactivated experts, numbered after those. Their folder is named by what they are, so that other rules of
-/// identification have a series of their own.
+/// Trials with deactivated experts, numbered after those. Their folder is named by what they are, so that other rules
+/// of identification have a series of their own.
 TrialSeries deactivated_series(const XiciConfig& config, const Store& store, const Asking& asking,
                                std::vector<ExpertSet> trials);
 

@@ -11,9 +11,9 @@ namespace moesweep {
 Attributes describe(const XiciConfig& config, const Job& job, const std::string& prompt_form,
                     const std::vector<std::int32_t>& stop_tokens);
 
-/// What a merge says.
 struct MergeSummary {
-    std::vector<std::string> lines;
+    std::vector<std::string> lines;  ///< for the user
+    bool whole = true;               ///< with the answers without the identified experts, and their ratings
 };
 
 /// Rates, identifies and sums up again from the finished units, and writes RUN/xici.h5. Where the questions have not

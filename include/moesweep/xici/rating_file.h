@@ -33,4 +33,7 @@ struct Ratings {
 /// has; or it says how many answers have no rating and names the first.
 Ratings read_ratings(const std::filesystem::path& path, const std::vector<AnswerToRate>& answers);
 
+/// Whether such a file rates any of these answers, by their conditions. Error(data) where it is no JSON lines.
+bool rates_any(const std::filesystem::path& path, const std::vector<AnswerToRate>& answers);
+
 }  // namespace moesweep

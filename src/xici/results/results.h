@@ -1,5 +1,5 @@
-// The tables of /results: one function each, in a file named after what it holds. A table's attribute "paper" says where
-// arXiv 2603.17102 prints its like.
+// The tables of /results: one function each, in a file named after what it holds. A table's attribute "paper" says
+// where arXiv 2603.17102 prints its like.
 #pragma once
 #include <string>
 #include <vector>
