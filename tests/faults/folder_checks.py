@@ -1,5 +1,5 @@
 """What holds of a run's folder at every moment, whatever happened to the run: no committed file is ever lost or changed, none
-is half-written, no case is in two units, nothing is of another run. Each check returns a line for everything that is wrong, and
+is half-written, nothing is in two units, nothing is of another run. Each check returns a line for everything that is wrong, and
 [] where nothing is. It reads the files with h5py and hashlib alone."""
 
 import functools
@@ -10,14 +10,16 @@ from pathlib import Path
 import h5py
 
 import compare_runs
+from tiny import METHODS
 
+ITEMS, MERGED = {method.items for method in METHODS}, {method.merged for method in METHODS}
 SEAL = re.compile(rb"\nsha256 ([0-9a-f]{64})\n\Z")
 LEFTOVER = re.compile(r"\..*\.tmp")  # what a killed process leaves; the next one removes it
 
 
 def sealed_files(run):
-    """cases.h5 and every unit of every series, in the order of their paths."""
-    return sorted(path for path in [run / "cases.h5", *(run / "units").rglob("*.h5")] if path.is_file())
+    """The file of items and every unit of every series, in the order of their paths."""
+    return sorted(path for path in [*(run / name for name in ITEMS), *(run / "units").rglob("*.h5")] if path.is_file())
 
 
 # --- between two snapshots ---
@@ -45,7 +47,7 @@ def half_written(run, finished=False):
         if LEFTOVER.fullmatch(path.name):
             wrong += [f"{name}: left behind"] * finished
         elif path.suffix == ".h5":
-            wrong += [f"{name}: {problem}" for problem in unreadable(path, sealed=path.name != "sweep.h5")]
+            wrong += [f"{name}: {problem}" for problem in unreadable(path, sealed=path.name not in MERGED)]
         elif path.suffix == ".ini" and not path.read_bytes().endswith(b"\n"):
             wrong.append(f"{name}: ends within a line")
     return wrong
@@ -85,7 +87,7 @@ def strangers(run):
             theirs = identity(text(file.attrs["identity"]))
             wrong += [f"{name}: {key}: of a run with {theirs.get(key)}, this one has {ours.get(key)}"
                       for key in {**ours, **theirs} if theirs.get(key) != ours.get(key)]
-            if path.name == "cases.h5":
+            if path.name in ITEMS:
                 continue
             series = "" if path.parent.name == "units" else path.parent.name
             if text(file.attrs["series"]) != series:
@@ -95,25 +97,33 @@ def strangers(run):
     return wrong
 
 
-def doubled_cases(run):
-    """Cases that two units of a series hold. Damaged units are not looked at."""
+def doubled(run):
+    """What two units of a series hold. Damaged units are not looked at."""
     wrong, holders = [], {}
     for path in sealed_files(run):
-        if path.name == "cases.h5" or unreadable(path, sealed=True):
+        if path.name in ITEMS or unreadable(path, sealed=True):
             continue
-        with h5py.File(path) as file:
-            for case in file["base/case"][:].tolist():
-                first = holders.setdefault((path.parent, case), path)
-                if first != path:
-                    wrong.append(f"{path.relative_to(run)}: case {case} is in {first.relative_to(run)} too")
+        for item in held(path):
+            first = holders.setdefault((path.parent, item), path)
+            if first != path:
+                wrong.append(f"{path.relative_to(run)}: {item} is in {first.relative_to(run)} too")
     return wrong
+
+
+def held(path):
+    """What a unit holds."""
+    with h5py.File(path) as file:
+        if "base" in file:
+            return [f"case {case}" for case in file["base/case"][:]]
+        answers = file["answers"]
+        return [f"trial {trial} in language {language}" for trial, language in zip(answers["trial"][:], answers["language"][:])]
 
 
 def problems(run, finished=False):
     """Everything that is wrong with one snapshot."""
     if not (run / "identity.ini").exists():
         return [f"{path.relative_to(run)}: committed without an identity.ini" for path in sealed_files(run)] + half_written(run, finished)
-    return half_written(run, finished) + strangers(run) + doubled_cases(run)
+    return half_written(run, finished) + strangers(run) + doubled(run)
 
 
 # --- files ---

@@ -15,16 +15,16 @@ import pytest
 import compare_runs
 import folder_checks
 import tiny
-from tiny import SMALL, files_below, message, run
+from tiny import METHODS, TRACE, files_below, message, run
 
 ERRORS = [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EACCES]
 
 pytestmark = pytest.mark.skipif(not tiny.FAILING_IO.exists(), reason=f"{tiny.FAILING_IO} is not built")
 
 
-def trace(folder, name, ranks=1, **fault):
-    """A small run in the folder of that name."""
-    return run(folder, "trace", "trace.ini", *SMALL, f"--run.out={name}", ranks=ranks,
+def small_run(method, folder, name, ranks=1, **fault):
+    """A run in the folder of that name."""
+    return run(folder, method.name, method.ini, *method.small, f"--run.out={name}", ranks=ranks,
                environment=environment(folder, name, **fault) if fault else None)
 
 
@@ -44,16 +44,16 @@ def calls(folder, name):
     return list(found.values())
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """(inputs with an uninterrupted run, the calls by which it wrote)."""
-    folder = tiny.Tiny(tmp_path_factory.mktemp("whole")).write().folder
-    assert trace(folder, "whole", at=0).returncode == 0
+@pytest.fixture(scope="module", params=METHODS, ids=str)
+def whole(request, tmp_path_factory):
+    """(method, inputs with an uninterrupted run, the calls by which it wrote)."""
+    method, folder = request.param, tiny.Tiny(tmp_path_factory.mktemp("whole")).write().folder
+    assert small_run(method, folder, "whole", at=0).returncode == 0
     [made] = calls(folder, "whole")
     assert {call for call, _ in made} == {"open", "write", "sync", "rename", "close", "mkdir"}
     files = {str(path.relative_to(folder / "whole")) for path in (folder / "whole").rglob("*") if path.is_file()}
     assert {file for call, file in made if call == "open"} >= files  # the shim sees every file being written
-    return folder, made
+    return method, folder, made
 
 
 def failed(done, name, file, error):
@@ -64,9 +64,9 @@ def failed(done, name, file, error):
     assert line.endswith(os.strerror(error)), line
 
 
-def expect_only_the_lock_after_the_commit(made):
-    """The number of the call that commits sweep.h5: the folder's sync. What comes after it lets go of the lock."""
-    committed = made.index(("rename", "sweep.h5")) + 2
+def expect_only_the_lock_after_the_commit(method, made):
+    """The number of the call that commits the merged file: the folder's sync. What comes after it lets go of the lock."""
+    committed = made.index(("rename", method.merged)) + 2
     assert made[committed - 1] == ("sync", "") and {file for _, file in made[committed:]} <= {"lock"}
     return committed
 
@@ -77,14 +77,14 @@ def contents(folder):
 
 
 def test_every_call_of_a_run(whole):
-    folder, made = whole
-    committed = expect_only_the_lock_after_the_commit(made)
+    method, folder, made = whole
+    committed = expect_only_the_lock_after_the_commit(method, made)
     resumed = set()
     for number, (call, file) in enumerate(made, 1):
-        if (call, file) == ("write", "sweep.h5") and made[number - 2] == (call, file):
+        if (call, file) == ("write", method.merged) and made[number - 2] == (call, file):
             continue  # hundreds, each of which is tried in the next test
         name, error = f"run-{number}", ERRORS[number % len(ERRORS)]
-        done = trace(folder, name, at=number, error=error)
+        done = small_run(method, folder, name, at=number, error=error)
         if number <= committed:
             failed(done, name, file, error)
         else:
@@ -94,29 +94,29 @@ def test_every_call_of_a_run(whole):
         state = frozenset((path, content) for path, content in contents(folder / name).items() if path != "config.ini")
         if state not in resumed:  # a folder of the same content goes on in the same way
             resumed.add(state)
-            goes_on(folder, name)
+            goes_on(method, folder, name)
     assert len(resumed) > 8
 
 
-def goes_on(folder, name):
+def goes_on(method, folder, name):
     before = folder_checks.committed(folder / name)
-    done = trace(folder, name)
+    done = small_run(method, folder, name)
     assert done.returncode == 0, done.stderr
     assert folder_checks.problems(folder / name, finished=True) == []
     assert folder_checks.lost(before, folder_checks.committed(folder / name)) == []
-    assert compare_runs.compare(folder / name / "sweep.h5", folder / "whole" / "sweep.h5") == []
+    assert compare_runs.compare(folder / name / method.merged, folder / "whole" / method.merged) == []
 
 
 def test_every_call_of_a_merge(whole):
     """Nothing in the folder changes, and the old merged file stays where there is one, until the new one is whole."""
-    folder, _ = whole
+    method, folder, _ = whole
     shutil.copytree(folder / "whole", folder / "merged")
     old = contents(folder / "merged")
     assert run(folder, "merge", "merged", environment=environment(folder, "merged")).returncode == 0
     [made] = calls(folder, "merged")
-    committed = expect_only_the_lock_after_the_commit(made)
-    assert len(made) > 100 and {file for _, file in made} == {"sweep.h5", "lock", ""}
-    (folder / "merged" / "sweep.h5").write_bytes(old["sweep.h5"])
+    committed = expect_only_the_lock_after_the_commit(method, made)
+    assert len(made) > 100 and {file for _, file in made} == {method.merged, "lock", ""}
+    (folder / "merged" / method.merged).write_bytes(old[method.merged])
     for number, (call, file) in enumerate(made, 1):
         error = ERRORS[number % len(ERRORS)]
         (folder / "merged" / "lock").write_bytes(b"")  # a lock that a dead process left would add calls
@@ -128,20 +128,20 @@ def test_every_call_of_a_merge(whole):
         if number < committed:  # the new file has not got its name
             assert contents(folder / "merged") == old, (call, number)
     assert folder_checks.problems(folder / "merged", finished=True) == []
-    assert compare_runs.compare(folder / "merged" / "sweep.h5", folder / "whole" / "sweep.h5") == []
+    assert compare_runs.compare(folder / "merged" / method.merged, folder / "whole" / method.merged) == []
 
 
 def test_some_calls_at_two_ranks(whole):
     """Each process counts by itself, so the fault may meet both, one, or in the end neither."""
-    folder, made = whole
-    numbers = [number for number, (call, file) in enumerate(made, 1) if (call, file) != ("write", "sweep.h5")][::6]
+    method, folder, made = whole
+    numbers = [number for number, (call, file) in enumerate(made, 1) if (call, file) != ("write", method.merged)][::6]
     met = 0
     for number in numbers:
         name, error = f"ranks-{number}", ERRORS[number % len(ERRORS)]
-        done = trace(folder, name, ranks=2, at=number, error=error)
+        done = small_run(method, folder, name, ranks=2, at=number, error=error)
         hit = [process[:number] for process in calls(folder, name) if len(process) >= number]
         files = [process[-1][1] for process in hit]
-        if all(("rename", "sweep.h5") in process and process[-1][1] == "lock" for process in hit):  # none, or one letting go
+        if all(("rename", method.merged) in process and process[-1][1] == "lock" for process in hit):  # none, or one letting go
             assert done.returncode == 0, done.stderr
         else:
             met += 1
@@ -150,7 +150,7 @@ def test_some_calls_at_two_ranks(whole):
             assert line.endswith(os.strerror(error)), line
         if (folder / name).exists():
             assert folder_checks.problems(folder / name, finished=True) == [], number
-        goes_on(folder, name)
+        goes_on(method, folder, name)
     assert met > 6
 
 
@@ -160,16 +160,20 @@ def test_some_calls_at_two_ranks(whole):
 README_LINES = re.search(r"```python\n(import moesweep.*?)```", (tiny.ROOT / "README.md").read_text(), re.DOTALL)[1]
 
 
+of_a_trace = pytest.mark.parametrize("whole", [TRACE], indirect=True, ids=str)
+
+
 def no_flock(folder, error):
     """As on NFS without its lock daemon, or Lustre mounted without flock: whoever asks for a lock hears this error."""
     return tiny.watched_disk(folder, "flock", at="every", errno=error)
 
 
+@of_a_trace
 @pytest.mark.parametrize("error", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, 524], ids=["ENOLCK", "ENOSYS", "EOPNOTSUPP", "ENOTSUPP"])
 def test_without_locks_everything_is_written_and_read(whole, tmp_path, error):
-    folder, _ = whole
+    _, folder, _ = whole
     tiny.Tiny(tmp_path).write()
-    for arguments, ranks in ((("trace", "trace.ini", *SMALL, "--run.out=runs/demo"), 2), (("merge", "runs/demo"), 1), (("report", "runs/demo"), 1)):
+    for arguments, ranks in ((("trace", "trace.ini", *TRACE.small, "--run.out=runs/demo"), 2), (("merge", "runs/demo"), 1), (("report", "runs/demo"), 1)):
         done = run(tmp_path, *arguments, ranks=ranks, environment=no_flock(tmp_path, error))
         assert (done.returncode, done.stderr) == (0, ""), arguments
     assert compare_runs.compare(tmp_path / "runs/demo/sweep.h5", folder / "whole/sweep.h5") == []
@@ -178,9 +182,10 @@ def test_without_locks_everything_is_written_and_read(whole, tmp_path, error):
     assert done.returncode == 0 and "layer_rescue" in done.stdout, done.stderr
 
 
+@of_a_trace
 def test_what_the_system_refuses_is_no_fault_of_the_data(whole, tmp_path):
     """HDF5 locks all the same where the environment says so; then the lock's failure is what report names."""
-    folder, _ = whole
+    _, folder, _ = whole
     shutil.copytree(folder / "whole", tmp_path / "run")
     environment = no_flock(tmp_path, errno.ENOLCK) | {"HDF5_USE_FILE_LOCKING": "TRUE"}
     done = run(tmp_path, "report", "run", environment=environment)
@@ -188,9 +193,10 @@ def test_what_the_system_refuses_is_no_fault_of_the_data(whole, tmp_path):
     assert run(tmp_path, "merge", "run", environment=environment).returncode == 0  # which takes none in HDF5
 
 
+@of_a_trace
 def test_a_second_run_is_kept_out_without_locks(whole, tmp_path):
     """The lock's entry tells, as long as it is fresh."""
-    folder, _ = whole
+    _, folder, _ = whole
     shutil.copytree(folder / "whole", tmp_path / "run")
     (tmp_path / "run" / "lock").write_text("attempt = 0123456789abcdef\nhost = other\nmachine = another\nprocess = 1\n"
                                            "started = 2026-01-01T00:00:00Z\n")

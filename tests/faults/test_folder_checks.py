@@ -70,7 +70,7 @@ def test_a_unit_under_another_number(planted):
     folder, _ = planted
     shutil.copy(folder / "units/000001.h5", folder / "units/000002.h5")
     found(folder_checks.strangers(folder), "units/000002.h5", "is unit 1")
-    cases = folder_checks.doubled_cases(folder)
+    cases = folder_checks.doubled(folder)
     assert len(cases) == 2 and all(line.startswith("units/000002.h5: case ") and line.endswith("units/000001.h5 too") for line in cases)
     merge_refuses(folder, "run/units/000002.h5: ", "unit: expected 2, found 1")
 
@@ -83,7 +83,7 @@ def test_the_cases_of_another_unit(planted):
         file.attrs.modify("unit", np.int64(2))
     folder_checks.seal(folder / "units/000002.h5")
     assert folder_checks.strangers(folder) == folder_checks.half_written(folder) == []
-    assert len(folder_checks.doubled_cases(folder)) == 2
+    assert len(folder_checks.doubled(folder)) == 2
     merge_refuses(folder, "run/units/000002.h5: case_begin: ", "lies in the unit before it")
 
 

@@ -13,16 +13,22 @@ import compare_runs
 import folder_checks
 from attempts import WATCHDOG, Place, expect_nobody, hit, ranks_of, started, wait_until
 from kill_harness import Bench
-from tiny import files_below, message, run, watched_disk
+from tiny import METHODS, TRACE, XICI, files_below, message, run, watched_disk
 
-LONG = "--noise.draws=4"  # so many units,
-SLOW = 50                 # and so many milliseconds for the commit of each, that none of these stops comes too late
+LONG = {TRACE: "--noise.draws=4", XICI: "--deactivate.draws=4"}  # so many units,
+SLOW = 50  # and so many milliseconds for the commit of each, that none of these stops comes too late
 GROUPS = [(1, 1), (2, 1), (2, 2), (4, 1), (4, 2)]
 
 
+ASKED, DEACTIVATED = "units/*.h5", "units/deactivated-*/*.h5"  # what each stage of xici commits
+by_method = pytest.mark.parametrize("bench", METHODS, indirect=True, ids=str)
+of_xici = pytest.mark.parametrize("bench", [XICI], indirect=True, ids=str)
+
+
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory):
-    return Bench(tmp_path_factory.mktemp("inputs"))
+def bench(request, tmp_path_factory):
+    """Of a trace, where a test does not say otherwise."""
+    return Bench(tmp_path_factory.mktemp("inputs"), getattr(request, "param", TRACE))
 
 
 @pytest.fixture
@@ -34,7 +40,7 @@ def place(bench, tmp_path):
 def start(bench, place):
     """A function that starts the long run in `place`, on a disk that is slow to commit some of its files; used by `with`."""
     def run(ranks, experts=1, *settings, slow=SLOW, files="units"):
-        command = bench.command("plain", place.run, LONG, f"--parallel.experts={experts}", *settings)
+        command = bench.command("plain", place.run, LONG[bench.method], f"--parallel.experts={experts}", *settings)
         disk = watched_disk(place.run / files, "rename", slow=slow) if slow else {}
         return started(command, dataclasses.replace(place, more=disk), ranks if ranks > 1 else 0)
     return run
@@ -47,12 +53,16 @@ def goes_on(bench, place, start):
         with start(ranks, slow=0) as process:
             assert process.wait(timeout=240) == 0, place.said.read_text()
         assert folder_checks.problems(place.run, finished=True) == []
-        assert compare_runs.compare(place.run / "sweep.h5", bench.whole("plain", LONG) / "sweep.h5") == []
+        expect_the_bits_of_a_whole_run(bench, place.run)
     return run
 
 
-def wait_for_units(process, run, count=1):
-    assert wait_until(lambda: process.poll() is not None or len(list(run.glob("units/*.h5"))) >= count)
+def expect_the_bits_of_a_whole_run(bench, run):
+    assert compare_runs.compare(bench.merged(run), bench.merged(bench.whole("plain", LONG[bench.method]))) == []
+
+
+def wait_for_units(process, run, stage=ASKED):
+    assert wait_until(lambda: process.poll() is not None or any(run.glob(stage)))
     assert process.poll() is None
 
 
@@ -75,7 +85,11 @@ def expect_stopped(process, place, code=75):
     assert ours(place.said) == []
     assert "stopped; the same command goes on" in place.said.read_text()
     assert folder_checks.problems(place.run, finished=True) == []
-    assert list(place.run.glob("units/*.h5")) and not (place.run / "sweep.h5").exists()
+    assert list(place.run.glob("units/*.h5")) and not is_merged(place.run)
+
+
+def is_merged(run):
+    return any((run / method.merged).exists() for method in METHODS)
 
 
 @pytest.mark.parametrize(("name", "to", "ranks", "experts"), [
@@ -83,17 +97,29 @@ def expect_stopped(process, place, code=75):
     ("SIGTERM", "all", 2, 1), ("SIGUSR1", "one", 4, 2),
     ("SIGINT", "one", 1, 1), ("SIGINT", "one", 2, 1), ("SIGINT", "all", 2, 2)])
 def test_a_signal_to_the_ranks(place, start, goes_on, ranks, experts, name, to):
+    stopped_and_resumed(place, start, goes_on, ranks, experts, getattr(signal, name), to)
+
+
+@of_xici
+@pytest.mark.parametrize("stage", [ASKED, DEACTIVATED], ids=["asked", "deactivated"])
+@pytest.mark.parametrize(("name", "to", "ranks", "experts"), [("SIGUSR1", "all", 1, 1), ("SIGTERM", "one", 2, 1), ("SIGUSR1", "one", 4, 2)])
+def test_a_signal_at_each_stage_of_xici(place, start, goes_on, ranks, experts, name, to, stage):
+    stopped_and_resumed(place, start, goes_on, ranks, experts, getattr(signal, name), to, stage)
+
+
+def stopped_and_resumed(place, start, goes_on, ranks, experts, number, to, stage=ASKED):
     with start(ranks, experts) as process:
-        wait_for_units(process, place.run)
+        wait_for_units(process, place.run, stage)
         before, pids = folder_checks.committed(place.run), ranks_of(place.run)
         assert len(pids) == ranks
         for pid in pids if to == "all" else pids[-1:]:
-            hit(pid, getattr(signal, name))
+            hit(pid, number)
         expect_stopped(process, place)
     assert folder_checks.lost(before, folder_checks.committed(place.run)) == []
     goes_on(ranks=3 - min(ranks, 2))
 
 
+@by_method
 def test_usr1_to_mpirun_stops_its_ranks(place, start, goes_on):
     with start(2) as process:
         wait_for_units(process, place.run)
@@ -134,6 +160,7 @@ def test_a_second_signal_ends_at_once(place, start, goes_on):
 # --- time ---
 
 
+@by_method
 @pytest.mark.parametrize(("ranks", "experts"), [(1, 1), (2, 2)])
 def test_the_hours_are_over(place, start, goes_on, ranks, experts):
     """However long the start takes here, some limit ends within the sweep."""
@@ -143,7 +170,7 @@ def test_the_hours_are_over(place, start, goes_on, ranks, experts):
             assert process.wait(timeout=240) == 75, place.said.read_text()
         assert folder_checks.problems(place.run, finished=True) == ours(place.said) == []
         hours *= 1.25
-    assert not (place.run / "sweep.h5").exists()
+    assert not is_merged(place.run)
     goes_on(ranks)
 
 
@@ -156,7 +183,7 @@ def test_a_second_live_run_is_refused(bench, place, start, ranks):
         wait_for_units(first, place.run)
         first.send_signal(signal.SIGSTOP)  # alive, but it shall not come to its end meanwhile
         before, said = files_below(place.run), place.said.with_name("second.txt")
-        command = bench.command("plain", place.run, LONG)
+        command = bench.command("plain", place.run, LONG[bench.method])
         second = Place(place.inputs, place.run.with_name("elsewhere"), place.disk, said)  # its end is not the first's
         with started(command, second, ranks if ranks > 1 else 0) as process:
             assert process.wait(timeout=240) == 69, said.read_text()
@@ -169,7 +196,7 @@ def test_a_second_live_run_is_refused(bench, place, start, ranks):
         first.send_signal(signal.SIGCONT)
         assert first.wait(timeout=240) == 0
     assert folder_checks.problems(place.run, finished=True) == []
-    assert compare_runs.compare(place.run / "sweep.h5", bench.whole("plain", LONG) / "sweep.h5") == []
+    expect_the_bits_of_a_whole_run(bench, place.run)
 
 
 def expect_ended(process, place, rank, phase, what, seconds=240):

@@ -1,5 +1,6 @@
-"""A whole input for moesweep that runs in a moment: a two-layer Qwen3-MoE in two shards, a tokenizer, twelve facts and a
-configuration, as plain Python values that a test breaks in one place before they are written. And how the program is run."""
+"""A whole input for moesweep that runs in a moment: a two-layer Qwen3-MoE in two shards, a tokenizer, twelve facts, six questions
+in six languages, and a configuration of each method, as plain Python values that a test breaks in one place before they are
+written. And how the program is run."""
 
 import dataclasses
 import json
@@ -71,6 +72,13 @@ def some_facts():
         "target_new": {"str": "cd"[i % 2]}}} for i, name in enumerate("Ada Bo Cy Di Ed Fay Gus Hal Ian Jo Kim Lou".split())]
 
 
+def some_questions():
+    """An answer of this model is a few arbitrary letters, and right where it holds one of those listed: about half are."""
+    return [{"id": f"q{i}", "dataset": "east" if i % 3 else "west", "relation": f"P{i % 2}", "languages": {
+        language: {"question": f"{name} lives {language}", "answers": list("abcdefghijklm")} for language in ("de", "en", "id", "ja", "th", "zh")}}
+        for i, name in enumerate("Ada Bo Cy Di Ed Fay".split())]
+
+
 def some_tensors(vocab):
     """name -> values, in the order of the layers."""
     rng = np.random.default_rng(5)
@@ -98,15 +106,18 @@ def some_tensors(vocab):
 
 @dataclasses.dataclass
 class Tiny:
-    """What a trace reads. A test changes a value, or writes the files and then spoils one."""
+    """What a run reads. A test changes a value, or writes the files and then spoils one."""
     folder: Path
     tokenizer: dict = dataclasses.field(default_factory=a_tokenizer)
     facts: list = dataclasses.field(default_factory=some_facts)
+    questions: list = dataclasses.field(default_factory=some_questions)
     config: dict = dataclasses.field(default_factory=dict)   # of the model: config.json
     shards: dict = dataclasses.field(default_factory=lambda: {FIRST: Shard(), SECOND: Shard()})
     index: dict = dataclasses.field(default_factory=dict)    # tensor -> shard
     ini: str = ("[model]\npath = model\n[cases]\npath = facts.json\nlimit = 8\ndiscovery = 4\nclean_margin = -inf\n"
                 "noise_drop = -inf\n[select]\nrecurrence = 1\n[run]\nout = run\nunit = 2\n")
+    xici_ini: str = ("[model]\npath = model\n[questions]\npath = questions.jsonl\n[ask]\nchat = none\nmax_tokens = 4\n"
+                     "[identify]\nblacklist_share = 1\nalpha = 1\ntau = 0\ncap = 2\n[run]\nout = run\nunit = 2\n")
 
     def __post_init__(self):
         vocab = len(self.tokenizer["model"]["vocab"])
@@ -143,15 +154,37 @@ class Tiny:
         for name, shard in self.shards.items():
             (model / name).write_bytes(shard.bytes())
         (self.folder / "facts.json").write_text(json.dumps(self.facts))
+        (self.folder / "questions.jsonl").write_text("".join(json.dumps(question) + "\n" for question in self.questions))
         (self.folder / "trace.ini").write_text(self.ini)
+        (self.folder / "xici.ini").write_text(self.xici_ini)
         return self
 
 
 # --- running it ---
 
-# Options for tests that run it hundreds of times: two units and two of controls, little to sum up.
-SMALL = ["--cases.limit=4", "--cases.discovery=2", "--stats.bootstrap=10", "--stats.sign_flips=10", "--stability.split_seeds=0",
-         "--stability.thresholds=1", "--stability.folds=2"]
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A method of the program, by its command. `small`: options for tests that run it hundreds of times, with few units and
+    little to sum up."""
+    name: str
+    items: str   # the file of what its units refer to
+    merged: str  # the file that a run ends with
+    small: tuple
+
+    @property
+    def ini(self):
+        return f"{self.name}.ini"
+
+    def __str__(self):
+        return self.name
+
+
+TRACE = Method("trace", "cases.h5", "sweep.h5", (
+    "--cases.limit=4", "--cases.discovery=2", "--stats.bootstrap=10", "--stats.sign_flips=10", "--stability.split_seeds=0",
+    "--stability.thresholds=1", "--stability.folds=2"))
+XICI = Method("xici", "questions.h5", "xici.h5", (
+    "--questions.limit=1", "--run.unit=1", "--stats.bootstrap=10", "--stats.sign_flips=10", "--deactivate.shuffled=no"))
+METHODS = [TRACE, XICI]
 
 
 def run(folder, *arguments, ranks=1, stdout=subprocess.PIPE, environment=None, seconds=120, program=PROGRAM):
