@@ -92,6 +92,7 @@ DatasetCaptures read_captures(const XiciConfig& config, const Asking& asking, co
                 fail(Exit::data, "{}: capture: line {} is not of the same trial and language as in answers",
                      asked.units.store.folder().string(), line);
             if (question_of(asking, asked, t.trial[i]).dataset != dataset) continue;
+            if (is_held_out(config.identify, asking, t.language[i])) continue;
             captures.sequences.push_back({t.trial[i], t.language[i], rated.right[line]});
             append_weights(config.capture, t, i, captures.weights);
         }
@@ -118,6 +119,11 @@ DatasetContrast contrast_of(const XiciConfig& config, const Asking& asking, cons
 }
 
 }  // namespace
+
+bool is_held_out(const XiciConfig::Identify& identify, const Asking& asking, std::int32_t language) {
+    const std::string& label = asking.languages[static_cast<std::size_t>(language)];
+    return !identify.languages.empty() && std::ranges::find(identify.languages, label) == identify.languages.end();
+}
 
 std::filesystem::path file_to_rate(const TrialSeries& series) {
     return series.units.store.folder() / (series.first == 0 ? "answers.jsonl" : "answers-deactivated.jsonl");
@@ -166,6 +172,9 @@ std::vector<ExpertSet> Contrast::sets() const {
 
 Contrast find_contrast(const XiciConfig& config, const Asking& asking, const TrialSeries& asked,
                        const RatedAnswers& rated) {
+    for (const std::string& label : config.identify.languages)
+        if (std::ranges::find(asking.languages, label) == asking.languages.end())
+            fail(Exit::usage, "identify.languages: no question is asked in {}", label);
     Contrast contrast{identify_rules(config.identify, asking.is_moe(), asking.sigmoid_router()), {}};
     std::vector<std::string> names;
     for (const Question& question : asking.questions)

@@ -51,6 +51,8 @@ Keys rate_keys(XiciConfig::Rate& rate) {
 
 Keys identify_keys(XiciConfig::Identify& identify) {
     return {
+        words_key(MOESWEEP_KEY(identify.languages), free_to_change,
+                  "languages (labels of variants) contrasted, such as en,de; the others are held out; empty = all"),
         layers_key(MOESWEEP_KEY(identify.layers), "auto", free_to_change,
                    "decoder layers in which experts are sought: all, layers such as 6-41, or auto (an eighth of the "
                    "layers left out at each end)"),

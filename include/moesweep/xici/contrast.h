@@ -23,6 +23,9 @@ struct RatedAnswers {
     std::size_t size() const { return trial.size(); }
 };
 
+/// Whether a language's answers are left out of the contrast, by identify.languages.
+bool is_held_out(const XiciConfig::Identify& identify, const Asking& asking, std::int32_t language);
+
 /// Where answers go out to be rated: RUN/answers.jsonl, and RUN/answers-deactivated.jsonl of the second series.
 std::filesystem::path file_to_rate(const TrialSeries& series);
 

@@ -50,10 +50,11 @@ struct XiciConfig : RunConfig {
         std::string file;  ///< ratings as JSON lines (rate.by = file)
     } rate;
     struct Identify {
-        std::optional<LayerList> layers;  ///< none: an eighth of the layers is left out at each end, as in the paper
-        double blacklist_top = 0.01;      ///< an expert among this share of the most weighed ones ...
-        double blacklist_share = 0.05;    ///< ... in more than this share of a dataset's sequences is left out
-        bool subtract_mean = true;        ///< eq. 2
+        std::vector<std::string> languages;  ///< contrasted; the others are held out; empty: all
+        std::optional<LayerList> layers;     ///< none: an eighth of the layers is left out at each end, as in the paper
+        double blacklist_top = 0.01;         ///< an expert among this share of the most weighed ones ...
+        double blacklist_share = 0.05;       ///< ... in more than this share of a dataset's sequences is left out
+        bool subtract_mean = true;           ///< eq. 2
         PValue p_value = PValue::normal;
         double alpha = 0.05;
         std::optional<double> tau;  ///< the difference of medians must exceed it; none: by the router (identify.h)

@@ -26,7 +26,8 @@ std::vector<std::size_t> first_lines(const RatedAnswers& answers, std::size_t tr
     return begin;
 }
 
-std::map<Group, GroupAnswers> group_answers(const Findings& f, const Findings::Part& part) {
+/// `held_out`: in the languages that identify.languages leaves out alone.
+std::map<Group, GroupAnswers> group_answers(const Findings& f, const Findings::Part& part, bool held_out = false) {
     const std::size_t questions = f.asking.questions.size();
     std::size_t sets = 0;
     for (const DatasetContrast& dataset : f.contrast.datasets) sets += dataset.conditions.sets.size();
@@ -40,6 +41,7 @@ std::map<Group, GroupAnswers> group_answers(const Findings& f, const Findings::P
             ++group.sets;
             group.experts += std::ssize(dataset->conditions.sets[c.set].experts);
             for (std::size_t i = before[q], j = after[set]; i < before[q + 1]; ++i, ++j) {
+                if (held_out && !is_held_out(f.config.identify, f.asking, f.before.language[i])) continue;
                 group.answers.push_back({c.question, c.draw, f.before.right[i], f.after->right[j]});
                 group.disobeyed += f.after->disobeyed[j];
             }
@@ -77,27 +79,8 @@ void add_gap(ResultTable& table, const std::vector<Line>& lines, const std::stri
                              values_of(lines, [=](const Line& l) { return (l.result.*gap).p; })});
 }
 
-}  // namespace
-
-const char* name_of(SetKind kind) {
-    switch (kind) {
-        case SetKind::identified:
-            return "identified";
-        case SetKind::random:
-            return "random";
-        case SetKind::shuffled:
-            return "shuffled";
-        case SetKind::same_relation:
-            return "same_relation";
-        case SetKind::permuted:
-            return "permuted";
-        case SetKind::single:
-            return "single";
-    }
-    return "";
-}
-
-ResultTable ablation_table(const Findings& f) {
+/// A line per dataset, kind and cap.
+ResultTable ablation_of(const Findings& f, bool held_out) {
     struct Line {
         std::string dataset, kind;
         std::int64_t cap;
@@ -108,7 +91,7 @@ ResultTable ablation_table(const Findings& f) {
     std::vector<Line> lines;
     if (f.after)
         for (const auto& part : f.parts())
-            for (const auto& [group, found] : group_answers(f, part))
+            for (const auto& [group, found] : group_answers(f, part, held_out))
                 lines.push_back({part.name, name_of(group.kind), group.cap, double(found.experts) / double(found.sets),
                                  found.disobeyed, ablation(found.answers, rules(f))});
     const auto count = [&](std::int64_t Ablation::*member) {
@@ -136,6 +119,41 @@ ResultTable ablation_table(const Findings& f) {
     add_rate(table, lines, "difference", "success - gain", &Ablation::difference);
     if (!f.after)
         table.attributes.emplace_back("note", "The questions have not been asked again with these experts: run xici.");
+    return table;
+}
+
+}  // namespace
+
+const char* name_of(SetKind kind) {
+    switch (kind) {
+        case SetKind::identified:
+            return "identified";
+        case SetKind::random:
+            return "random";
+        case SetKind::shuffled:
+            return "shuffled";
+        case SetKind::same_relation:
+            return "same_relation";
+        case SetKind::permuted:
+            return "permuted";
+        case SetKind::single:
+            return "single";
+    }
+    return "";
+}
+
+ResultTable ablation_table(const Findings& f) {
+    return ablation_of(f, /*held_out=*/false);
+}
+
+ResultTable held_out_table(const Findings& f) {
+    Findings none = f;
+    if (f.config.identify.languages.empty()) none.after = nullptr;
+    ResultTable table = ablation_of(none, /*held_out=*/true);
+    table.name = "held_out";
+    table.meaning = "The same in the languages that identify.languages leaves out: paraphrases, for instance";
+    table.attributes.clear();
+    if (f.config.identify.languages.empty()) table.attributes.emplace_back("note", "No language is held out.");
     return table;
 }
 

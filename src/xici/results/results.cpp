@@ -21,7 +21,7 @@ std::vector<Findings::Part> Findings::parts() const {
 std::vector<ResultTable> result_tables(const Findings& findings) {
     std::vector<ResultTable> all;
     for (const auto& table : {rules_table, outcomes_table, languages_table, raters_table, identified_table,
-                              layers_table, ablation_table, comparisons_table, unpaired_table})
+                              layers_table, ablation_table, held_out_table, comparisons_table, unpaired_table})
         all.push_back(table(findings));
     return all;
 }

@@ -39,6 +39,7 @@ ResultTable identified_table(const Findings& findings);
 ResultTable layers_table(const Findings& findings);
 // ablation.cpp
 ResultTable ablation_table(const Findings& findings);
+ResultTable held_out_table(const Findings& findings);
 ResultTable comparisons_table(const Findings& findings);
 ResultTable unpaired_table(const Findings& findings);
 // rules.cpp
