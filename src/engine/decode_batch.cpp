@@ -33,7 +33,7 @@ DecodeBatch::DecodeBatch(const Weights& weights, const Rotary& rotary, KvCache& 
       sequences_(std::move(sequences)),
       new_(!sequences_.empty() && sequences_[0]->is_new()),
       attention_(weights.config().heads, contexts(sequences_), weights.precision(), weights.device(),
-                 new_ ? Attention::Place::hidden_states : Attention::Place::cache),
+                 new_ ? Attention::Runs::prompts : Attention::Runs::cached),
       hidden_(at::empty({0, weights.config().hidden_size}, weights.options())) {
     if (!sequences_.empty()) embed();
 }

@@ -15,7 +15,7 @@ namespace {
 constexpr std::int64_t width_step = 16;  // contexts are padded to a multiple of this
 // Rows of one run that share a product with its keys. MKL's kernels for AVX2 take 12 rows at a time and sum in another
 // order where 8 are left over, so that a row's bits would depend on its place: a multiple of 12 leaves none, however
-// many heads share a key. A run that goes on from a cache has one row, whose place is always the same.
+// many heads share a key. A run that has one row shares nothing.
 constexpr std::int64_t tile_of_rows = 24, tile_of_one = 1;
 constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 
@@ -27,16 +27,16 @@ at::Tensor gather(const at::Tensor& x, const at::Tensor& tokens, std::int64_t wi
 }  // namespace
 
 Attention::Attention(const Heads& heads, std::vector<Context> contexts, Precision precision, c10::Device device,
-                     Place place)
+                     Runs runs)
     : heads_(heads.num_attention_heads),
       kv_heads_(heads.num_key_value_heads),
       head_dim_(heads.head_dim),
       precision_(precision),
       device_(device),
-      place_(place),
-      tile_(place == Place::cache ? tile_of_one : tile_of_rows),
+      runs_(runs),
+      tile_(runs == Runs::shared ? tile_of_rows : tile_of_one),
       contexts_(std::move(contexts)) {
-    if (place_ == Place::hidden_states)
+    if (runs_ != Runs::cached)
         for (const auto& [begin, length] : contexts_) contexts_end_ = std::max(contexts_end_, begin + length);
     if (device_.is_cpu())
         pad_contexts();
@@ -82,7 +82,7 @@ at::Tensor Attention::indices(const std::vector<std::int64_t>& values) const {
 /// A context's token sees those before it.
 void Attention::list_contexts() {
     std::vector<std::int32_t> first(static_cast<std::size_t>(contexts_end_)), count(first.size());
-    if (place_ == Place::hidden_states)
+    if (runs_ != Runs::cached)
         for (const auto& [begin, length] : contexts_)
             for (std::int64_t t = 0; t < length; ++t) {
                 first[static_cast<std::size_t>(begin + t)] = static_cast<std::int32_t>(begin);

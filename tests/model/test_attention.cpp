@@ -124,7 +124,7 @@ TEST_CASE("a row whose context is in a cache sees what a row beside it would, in
     for (std::int64_t row = 0; row < rows; ++row) contexts.push_back({row * 11 % 200, row * 7 % 90});
     const auto attend = [&](std::int64_t first, std::int64_t end) {
         Attention attention(config, {contexts.begin() + first, contexts.begin() + end}, precision, at::kCPU,
-                            Attention::Place::cache);
+                            Attention::Runs::cached);
         std::vector<std::int64_t> runs(static_cast<std::size_t>(end - first));
         std::iota(runs.begin(), runs.end(), 0);
         attention.add_rows(runs);

@@ -22,10 +22,14 @@ struct Context {
 
 class Attention {
   public:
-    enum class Place { hidden_states, cache };
-    /// `contexts`, one per run. In the hidden states they fill rows [0, contexts_end) without a hole.
+    enum class Runs {
+        shared,   ///< contexts among the hidden states, of any number of rows: a sweep's
+        prompts,  ///< the same of one row each
+        cached,   ///< contexts in a cache, of one row each
+    };
+    /// `contexts`, one per run. Among the hidden states they fill rows [0, contexts_end) without a hole.
     Attention(const Heads& heads, std::vector<Context> contexts, Precision precision, c10::Device device = at::kCPU,
-              Place place = Place::hidden_states);
+              Runs runs = Runs::shared);
 
     /// Appends a row of each given run after those that are there.
     void add_rows(std::span<const std::int64_t> runs);
@@ -74,7 +78,7 @@ class Attention {
     std::int64_t heads_, kv_heads_, head_dim_;
     Precision precision_;
     c10::Device device_;
-    Place place_;
+    Runs runs_;
     std::int64_t tile_;  // rows of one run that share a product with its keys
     std::int64_t contexts_end_ = 0;
     std::vector<Context> contexts_;
