@@ -90,15 +90,18 @@ def make_facts(n, seed=3):
 
 
 def make_tokenizer(n):
+    return word_tokenizer(word for text in [*TEMPLATES.values(), *map(subject, range(n)), *TRUE, *FOIL]
+                          for word in text.replace("{}", "").split())
+
+
+def word_tokenizer(words):
     """Byte-level BPE in which every word, after a blank or at the start, is one token."""
-    words = sorted({word for text in [*TEMPLATES.values(), *map(subject, range(n)), *TRUE, *FOIL]
-                    for word in text.replace("{}", "").split()})
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(vocab_size=100_000, min_frequency=1, show_progress=False,
                                   initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
-    tokenizer.train_from_iterator([text for word in words for text in (word, " " + word)], trainer)
+    tokenizer.train_from_iterator([text for word in sorted(set(words)) for text in (word, " " + word)], trainer)
     return tokenizer
 
 

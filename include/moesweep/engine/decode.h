@@ -29,7 +29,9 @@ struct Answer {
     std::vector<std::int32_t> tokens;  ///< the stop token that ended it, if one did, is the last
     std::vector<double> gaps;          ///< of each token: its logit minus the next best one's
     bool stopped = false;              ///< by a stop token
-    std::int64_t disobeyed = 0;        ///< choices of a deactivated expert, over tokens and layers
+    /// Choices of a deactivated expert, over tokens and layers; without capture, of a prompt's tokens in the last layer
+    /// the last one's alone, for nothing depends on the others.
+    std::int64_t disobeyed = 0;
     GateWeights of_prompt, of_answer;  ///< over the tokens that were fed: an answer's last one is not
 };
 

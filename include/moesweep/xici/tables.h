@@ -56,7 +56,10 @@ void columns(Table& t, Visit&& visit) {
     visit(ColumnInfo{"text", "", "the answer without special tokens"}, t.text, 1);
     visit(ColumnInfo{"stopped", "", "1: it ended by itself, 0: by ask.max_tokens"}, t.stopped, 1);
     visit(ColumnInfo{"tokens", "token", "length of the answer, with the token that ended it"}, t.tokens, 1);
-    visit(ColumnInfo{"disobeyed", "", "choices of a deactivated expert, over tokens and layers"}, t.disobeyed, 1);
+    visit(ColumnInfo{"disobeyed", "",
+                     "choices of a deactivated expert, over layers and tokens (in the last layer, of the prompt's the "
+                     "last one)"},
+          t.disobeyed, 1);
 }
 template <class Table, class Visit>
 requires std::is_same_v<std::remove_const_t<Table>, AnswerTokenTable>
