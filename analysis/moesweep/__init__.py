@@ -5,6 +5,9 @@
     rows = run.rows[run.rows.kind == "expert"]
     rows.groupby(["layer", "expert"]).rescue.mean()
 
+    run = moesweep.load("runs/xici-demo")
+    run.asked_again("identified").groupby("language", observed=True)[["right_before", "right_after"]].mean()
+
 analysis/example.py has more. Nothing compiled is needed, and no lock is taken.
 """
 
@@ -13,9 +16,10 @@ import pathlib
 from .common.run import Run
 from .common.store import RunError, open_file
 from .tracing.run import TracingRun
+from .xici.run import XiciRun
 
-__all__ = ["load", "Run", "RunError", "TracingRun"]
-METHODS = {"sweep.h5": TracingRun, "xici.h5": Run}  # a method's file in the folder of a run -> what it is read as
+__all__ = ["load", "Run", "RunError", "TracingRun", "XiciRun"]
+METHODS = {"sweep.h5": TracingRun, "xici.h5": XiciRun}  # a method's file in the folder of a run -> what it is read as
 
 
 def load(path):
@@ -28,5 +32,5 @@ def load(path):
             raise RunError(f"{path}: holds {' and '.join(file.name for file in found)}: name one of them")
         path = found[0]
     file = open_file(path)
-    method = METHODS.get(path.name) or (Run if "questions" in file else TracingRun)
+    method = METHODS.get(path.name) or (XiciRun if "questions" in file else TracingRun)
     return method(path, file)

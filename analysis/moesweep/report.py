@@ -7,16 +7,17 @@ Markdown, LaTeX) beside it.
 import argparse
 import sys
 
-from . import RunError, TracingRun, load
+from . import RunError, TracingRun, XiciRun, load
 from .tracing import report as tracing
+from .xici import report as xici
+
+REPORTS = {TracingRun: tracing.make_report, XiciRun: xici.make_report}
 
 
 def make_report(path):
-    """Writes the report of the run in folder `path` and returns the page's path. RunError when the run cannot be read."""
+    """Writes the report of the run in folder `path` and returns its page's path. RunError when it cannot be read."""
     run = load(path)
-    if not isinstance(run, TracingRun):
-        raise RunError(f"{run.file}: there is no report for runs of this method")
-    return tracing.make_report(run)
+    return REPORTS[type(run)](run)
 
 
 def main():

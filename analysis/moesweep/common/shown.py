@@ -96,6 +96,23 @@ def estimate(columns, label):
     return Field(label, tuple(columns), lambda mean, low=np.nan, high=np.nan: f"{number(mean)} {interval(low, high)}".strip())
 
 
+def share(column, label):
+    return Field(label, (column,), percent)
+
+
+def rate(name, label):
+    """A share and its 95% interval: columns NAME, NAME_low, NAME_high."""
+    return Field(label, (name, f"{name}_low", f"{name}_high"),
+                 lambda value, low=np.nan, high=np.nan: between(*map(percent, (value, low, high)), np.isfinite(low)))
+
+
+def points(name, label):
+    """A difference of shares in percentage points with its 95% interval, and p: NAME, NAME_low, NAME_high, NAME_p."""
+    def shown(*values):
+        return between(*(number(100 * value, 1) for value in values), np.isfinite(values[1]))
+    return Field(label, (name, f"{name}_low", f"{name}_high"), shown), Field("p", (f"{name}_p",), p_value)
+
+
 def site(layer, expert, label="Expert"):
     return Field(label, (layer, expert), name_of, right=False)
 
@@ -155,6 +172,15 @@ def number(value, digits=3):
         return "–"
     shown = f"{value:+.{digits}f}"
     return shown.replace("-", "−") if float(shown) else shown[1:]
+
+
+def percent(value, digits=1):
+    """A share as the paper prints it, with a true minus sign."""
+    return f"{100 * value:.{digits}f}%".replace("-", "−") if np.isfinite(value) else "–"
+
+
+def between(value, low, high, known):
+    return f"{value} [{low}, {high}]" if known else value
 
 
 def interval(low, high, digits=3):

@@ -59,9 +59,9 @@ def values(dataset, lines=slice(None)):
     return pd.Categorical.from_codes(codes, named) if codes.ndim == 1 else np.array(named, object)[codes]
 
 
-def frame(group, lines=slice(None)):
-    """A group's columns. NAME_begin (n + 1 offsets) and NAME_ids are one column NAMEs of arrays. frame.attrs holds the group's
-    attributes as text, and `units` and `meanings`, column -> text."""
+def frame(group, lines=slice(None), without=()):
+    """A group's columns, without those named in `without`. NAME_begin (n + 1 offsets) and NAME_ids are one column NAMEs of
+    arrays. frame.attrs holds the group's attributes as text, and `units` and `meanings`, column -> text."""
     stems = (name.removesuffix("_ids") for name in group if name.endswith("_ids"))
     lists = [stem for stem in stems if f"{stem}_begin" in group]
     columns, units, meanings = {}, {}, {}
@@ -71,7 +71,7 @@ def frame(group, lines=slice(None)):
         units[name], meanings[name] = (text(dataset.attrs.get(key, "")) for key in ("unit", "meaning"))
 
     for name, dataset in group.items():
-        if any(name in (f"{each}_begin", f"{each}_ids") for each in lists):
+        if name in without or any(name in (f"{each}_begin", f"{each}_ids") for each in lists):
             continue
         column = values(dataset, lines)
         if column.ndim == 1:

@@ -1,31 +1,15 @@
-"""The figures of the headline, and how every figure looks. A function draws one from the run's frames, or returns None where
-there is nothing to draw."""
+"""The figures of the headline. A function draws one from the run's frames, or returns None where there is nothing to draw."""
 
-import io
-
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import FuncNorm, LinearSegmentedColormap, Normalize
 from matplotlib.ticker import MaxNLocator
 
+from ..common.drawing import BLUE, INK, MUTED, PAPER, RULE, RUST, WIDTH
 from ..common.shown import number
 from .tables import QUANTITIES
 
-INK, MUTED, RULE = "#1f2933", "#64707d", "#d5dae0"
-BLUE, RUST, PAPER = "#2b5c8a", "#c0562f", "#9aa5b1"
 DIVERGING = LinearSegmentedColormap.from_list("rescue", ["#7a3418", RUST, "#edc4b2", "#fbfbfa", "#b3cbe0", BLUE, "#16344f"])
-WIDTH = 6.4  # inches
-
-plt.rcParams.update({
-    "font.size": 9, "axes.labelsize": 9, "xtick.labelsize": 8.5, "ytick.labelsize": 8.5, "legend.fontsize": 8.5,
-    "text.color": INK, "axes.labelcolor": MUTED, "xtick.color": MUTED, "ytick.color": MUTED, "axes.edgecolor": RULE,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.8, "legend.frameon": False,
-    "xtick.major.size": 0, "ytick.major.size": 0, "figure.constrained_layout.use": True,
-    "svg.fonttype": "none", "svg.hashsalt": "moesweep",  # text stays text; the same figure is the same file
-})
 
 HEADLINE = ("layer_rescue", "coalition_clean", "coalition_union", "expert_rescue", "control_mean", "spec")
 
@@ -166,15 +150,3 @@ def signed_root(x):
 
 def signed_square(x):
     return np.sign(x) * np.square(x)
-
-
-def save(figure, folder, name):
-    """Writes NAME.svg and NAME.png and returns the SVG's text."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    # Drawn with matplotlib's own font; a browser has better ones.
-    svg = buffer.getvalue().replace("'DejaVu Sans'", "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial")
-    (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
-    figure.savefig(folder / f"{name}.png", dpi=200, metadata={"Software": None})
-    plt.close(figure)
-    return svg

@@ -1,40 +1,23 @@
 """The report of a run: its page, with the figures and tables beside it."""
 
-import base64
-import dataclasses
 import pathlib
-
-import jinja2
 
 from . import figures, study_figures, tables, words
 from ..common.export import write_tables
-from ..common.shown import number, show
+from ..common.page import Figures, environment
+from ..common.shown import show
 
 HERE = pathlib.Path(__file__).parent
 
 
-@dataclasses.dataclass
-class Figure:
-    name: str
-    alt: str
-    caption: str
-    uri: str = ""  # empty: nothing to draw
-
-
 def draw(run, paper, folder):
-    """Draws every figure that the run has data for. Returns name -> Figure."""
+    """Draws every figure that the run has data for. Returns them by name."""
     results, (layer, expert) = run.results, (run.selected_layer, run.selected_expert)
     chosen = f"layer {layer}" if layer >= 0 else "no layer"
     recurrence = run.config.getint("select", "recurrence", fallback=0)
     grey = " Grey: the paper." if paper else ""
-    drawn = {}
-
-    def add(name, figure, alt, caption):
-        drawn[name] = Figure(name, alt, caption)
-        if figure is not None:
-            svg = figures.save(figure, folder, name)
-            drawn[name].uri = "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
-
+    drawn = Figures(folder)
+    add = drawn.add
     add("answer", figures.answer(results["main_results"].set_index("name"), paper["tables"]["main_results"] if paper else {}),
         "Mean rescues with intervals",
         f"Mean rescue over the validation cases when a clean piece of {chosen} is put back into the noised run.{grey}")
@@ -76,12 +59,7 @@ def make_report(run):
     folder.mkdir(exist_ok=True)
     listed = words.cases(run)
     write_tables(shown.values(), paper, folder)
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True,
-                                     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["number"] = number
-    # An interval stays on one line; a narrow page may put it beneath its mean.
-    environment.filters["together"] = lambda text, field: text.replace(", ", ",\u00a0") if field.right else text
-    page = environment.get_template("report.html.j2").render(
+    page = environment(HERE / "templates").get_template("report.html.j2").render(
         run=run, paper=paper, answer=[sentence for sentence in words.answer(run) if sentence],
         figures=draw(run, paper, folder), shown=shown, of_paper=[table.name for table in tables.PAPER],
         beyond=[table.name for table in tables.BEYOND], files=write_rows(run, listed, folder), facts=words.facts(run),

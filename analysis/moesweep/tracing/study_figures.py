@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from .figures import BLUE, INK, MUTED, PAPER, RULE, RUST, WIDTH
+from ..common.drawing import BLUE, INK, MUTED, PAPER, RULE, RUST, WIDTH
 from ..common.shown import name_of, number
 
 

@@ -3,6 +3,7 @@ numbers in /results."""
 
 import pandas as pd
 
+from ..common.paper import unlike
 from ..common.shown import Field, Table, count, estimate, index, name_of, number, plain, site, summary, value, words
 
 QUANTITIES = {
@@ -38,12 +39,7 @@ def active_only(run):
 
 
 def protocol_remark(run, frame, paper):
-    """Which of the settings that the paper names are not the paper's."""
-    unlike = [f"{key} is {run.setting(key)} (the paper’s: {number_:g})" for key, number_ in paper.items()
-              if run.setting(key) is not None and float(run.setting(key)) != number_]
-    if not paper:
-        return ""
-    return f"Unlike the paper: {', '.join(unlike)}." if unlike else "Every number that the paper names is the paper’s."
+    return unlike(run, paper)
 
 
 def case_list(run, frame):

@@ -1,22 +1,21 @@
 """What the report says beside its tables: the answer, the run's facts, the cases, the paper's values, how to cite."""
 
-import json
 import pathlib
 
 import numpy as np
 import pandas as pd
 
+from ..common.paper import model_of
 from ..common.shown import interval, number
 
 
 def paper_values(run):
     """The paper's model with this run's geometry, or None."""
-    known = json.loads((pathlib.Path(__file__).parent / "paper_values.json").read_text())
-    for model in known["models"]:
-        if all(run.number(name) == value for name, value in model["geometry"].items()):
-            model["tables"]["protocol"] = known["protocol"] | model["protocol"]
-            return model | {"source": known["source"]}
-    return None
+    known, model = model_of(run, pathlib.Path(__file__).parent / "paper_values.json")
+    if model is None:
+        return None
+    model["tables"]["protocol"] = known["protocol"] | model["protocol"]
+    return model | {"source": known["source"]}
 
 
 def answer(run):

@@ -4,7 +4,7 @@ if (list) {
   const body = list.tBodies[0], lines = [...body.rows], heads = [...list.tHead.rows[0].cells];
   const count = document.createElement("span"), search = document.createElement("input");
   search.type = "search";
-  search.placeholder = "Search prompts, objects, relations, ids";
+  search.placeholder = "{{ search }}";
   search.setAttribute("aria-label", search.placeholder);
   const find = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
