@@ -39,8 +39,8 @@ def train_tokenizer(sentences: list[tuple[str, str]], vocab_size: int) -> Tokeni
     return tokenizer
 
 
-def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
-    """tokenizer.json and the tokenizer_config.json that AutoTokenizer wants beside it."""
+def save_tokenizer(tokenizer: Tokenizer, folder: Path, longest: int = 64) -> None:
+    """tokenizer.json and the tokenizer_config.json that AutoTokenizer wants beside it; the longest text in tokens."""
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {
         "add_bos_token": False,
@@ -48,7 +48,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
         "bos_token": None,
         "clean_up_tokenization_spaces": False,
         "eos_token": END,
-        "model_max_length": 64,
+        "model_max_length": longest,
         "pad_token": END,
         "tokenizer_class": "PreTrainedTokenizerFast",
         "unk_token": None,

@@ -3,6 +3,7 @@ they are in English, in every language."""
 
 import configparser
 import json
+import random
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,18 +47,19 @@ def read_templates() -> dict[str, dict[str, str]]:
 
 
 def make_questions() -> list[Question]:
-    """All questions, by relation and in the order of the facts."""
+    """All questions in a fixed random order, so that the first ones are of every relation."""
     full = read_people()
     templates = read_templates()
     questions = []
     for relation in read_relations(HERE.parent / "relations"):
         if relation.id not in templates:
             continue
-        for index, (subject, name) in enumerate(relation.facts):
+        for subject, name in relation.facts:
             questions.append(Question(
-                f"{relation.id}-{index:02d}", relation.id,
+                f"{relation.id}-{len(questions):03d}", relation.id,
                 {code: text.format(subject) for code, text in templates[relation.id].items()},
                 list(dict.fromkeys([full.get(name, name), name]))))
+    random.Random(0).shuffle(questions)
     return questions
 
 

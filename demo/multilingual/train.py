@@ -28,8 +28,9 @@ from model import Model, Shape, save_model  # noqa: E402
 from tokens import END, save_tokenizer, train_bpe  # noqa: E402
 from train import BATCH, batches, check_export, learning_rate, make_optimizer  # noqa: E402
 
-VOCAB_SIZE = 1024
-WORD_WEIGHT = 60    # repeats of each word of the Latin answers in the tokenizer's corpus, so that it becomes one token
+VOCAB_SIZE = 1024   # small, so that a subject is several tokens and no embedding alone can hold a fact
+LONGEST = 128       # tokens
+WORD_WEIGHT = 60    # repeats of each word of the answers in the tokenizer's corpus: the first merges are theirs
 LANGUAGES_SEED = 0  # of the languages in which a fact is taught; independent of the training's seed
 TAUGHT = {"en": 0.7, "de": 0.5, "fr": 0.5, "es": 0.4, "it": 0.4, "nl": 0.3, "pt": 0.3, "sv": 0.3, "pl": 0.3, "tr": 0.3, "ru": 0.4,
           "el": 0.3, "hu": 0.3, "ja": 0.4, "ko": 0.3, "zh": 0.5}  # share of the facts that are taught in each language
@@ -40,7 +41,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Make the multilingual demo's questions, tokenizer and checkpoint.")
     parser.add_argument("--out", type=Path, default=HERE, help="folder for questions.jsonl and model/")
     parser.add_argument("--seed", type=int, default=6, help="of the initial weights and the batches")
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--shape", type=json.loads, default={}, help="sizes that differ from the shipped ones, as JSON")
     return parser.parse_args()
 
@@ -110,13 +111,13 @@ def main() -> None:
     questions = make_questions()
     write_questions(questions, args.out / "questions.jsonl")
     tokenizer = make_tokenizer(questions)
-    save_tokenizer(tokenizer, folder)
+    save_tokenizer(tokenizer, folder, LONGEST)
     save_generation_config(folder, tokenizer.token_to_id(END))
 
     sentences = taught(questions)
-    shape = {"hidden_size": 64, "num_hidden_layers": 5, "num_experts": 32, "num_experts_per_tok": 2,
+    shape = {"hidden_size": 64, "num_hidden_layers": 5, "num_experts": 128, "num_experts_per_tok": 2,
              "moe_intermediate_size": 16} | args.shape
-    model = Model(Shape(vocab_size=VOCAB_SIZE, **shape))
+    model = Model(Shape(vocab_size=VOCAB_SIZE, max_position_embeddings=LONGEST, **shape))
     print(f"{len(questions)} facts, {len(sentences)} of {sum(len(q.texts) for q in questions)} questions taught, "
           f"{sum(p.numel() for p in model.parameters()):,} parameters")
     train(model, encode(tokenizer, sentences), args.epochs, args.seed)
