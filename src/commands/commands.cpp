@@ -80,7 +80,7 @@ const std::vector<Command>& commands() {
                        .alone = merge});
         all.push_back({.name = "report",
                        .usage = "report RUN",
-                       .summary = "draw RUN/report again from RUN/sweep.h5",
+                       .summary = "draw RUN/report again from the file of a run of either method",
                        .alone = report});
         all.push_back({.name = "inspect",
                        .usage = "inspect MODEL",
