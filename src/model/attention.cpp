@@ -194,8 +194,10 @@ void Attention::attend_rows(const Group& group, const at::Tensor& heads, const a
     const at::Tensor queries = of_tiles(heads.narrow(1, 0, heads_)),
                      own_key = of_tiles(heads.narrow(1, heads_, kv_heads_)),
                      own_value = of_tiles(heads.narrow(1, heads_ + kv_heads_, kv_heads_));
-    const at::Tensor tile_keys = keys.index_select(0, group.tile_run).view({pairs, width, head_dim_});
-    const at::Tensor tile_values = values.index_select(0, group.tile_run).view({pairs, width, head_dim_});
+    const auto of_runs = [&](const at::Tensor& x) {  // where each run has one row, tiles are runs
+        return (runs_ == Runs::shared ? x.index_select(0, group.tile_run) : x).view({pairs, width, head_dim_});
+    };
+    const at::Tensor tile_keys = of_runs(keys), tile_values = of_runs(values);
 
     const at::Tensor seen = at::bmm(queries.view({pairs, tile_ * per_kv, head_dim_}), tile_keys.transpose(1, 2));
     const at::Tensor mask = group.mask.index_select(0, group.tile_run).view({tiles, 1, 1, 1, width});

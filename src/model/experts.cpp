@@ -12,6 +12,49 @@ bool are_for_kernels(const MoeWeights& moe) {
     return !moe.experts.empty() && kernels::can_multiply(moe.experts[0]);
 }
 
+/// The slots of neighbouring experts as whole tiles of rows, so that they are gathered at once: with few rows to an
+/// expert, as in decoding, gathering them one by one takes as long as the products. An expert with many rows is alone.
+struct Tiles {
+    static constexpr std::int64_t most_slots = 256, most_rows = 1024;
+    std::size_t first, end;            // the experts [first, end)
+    std::vector<std::int64_t> rows;    // of each expert, padding included
+    std::vector<std::int64_t> slots;   // of each row; padding repeats the one before
+    std::vector<std::int64_t> filled;  // the rows that are no padding
+
+    Tiles(std::span<const std::int64_t> counts, std::size_t first_expert, std::int64_t begin)
+        : first(first_expert), end(first_expert) {
+        std::int64_t total = 0, slot = begin;
+        for (; end < counts.size(); ++end) {
+            const std::int64_t count = counts[end], padded = (count + row_tile - 1) / row_tile * row_tile;
+            const bool too_many = std::ssize(filled) + count > most_slots || total + padded > most_rows;
+            if (total > 0 && count > 0 && too_many) break;
+            for (std::int64_t i = 0; i < count; ++i) {
+                filled.push_back(total + i);
+                slots.push_back(slot++);
+            }
+            slots.resize(static_cast<std::size_t>(total += padded), slot - 1);
+            rows.push_back(padded);
+        }
+    }
+};
+
+at::Tensor to_tensor(const std::vector<std::int64_t>& values, c10::Device device) {
+    return at::tensor(values, at::kLong).to(device);
+}
+
+/// The answers of the tiles' experts to their rows, without padding, by slot.
+at::Tensor run_tiles(const MoeWeights& moe, const at::Tensor& x, const at::Tensor& slot_rows, const Tiles& tiles) {
+    const at::Tensor gathered = x.index_select(0, slot_rows.index_select(0, to_tensor(tiles.slots, x.device())));
+    std::vector<at::Tensor> answers;
+    std::int64_t row = 0;
+    for (std::size_t e = tiles.first; e < tiles.end; row += tiles.rows[e++ - tiles.first])
+        if (const std::int64_t rows = tiles.rows[e - tiles.first]; rows > 0)
+            answers.push_back(feed_forward(moe.experts[e], gathered.narrow(0, row, rows), moe.precision));
+    const auto filled = static_cast<std::int64_t>(tiles.filled.size());
+    if (answers.size() == 1) return answers[0].narrow(0, 0, filled);
+    return at::cat(answers).index_select(0, to_tensor(tiles.filled, x.device()));
+}
+
 }  // namespace
 
 void run_experts(const MoeWeights& moe, const at::Tensor& x, const at::Tensor& slot_rows,
@@ -25,11 +68,11 @@ void run_experts(const MoeWeights& moe, const at::Tensor& x, const at::Tensor& s
         return use(0, rounded(y, moe.precision));
     }
     std::int64_t begin = 0;
-    for (std::size_t e = 0; e < counts.size(); ++e) {
-        if (counts[e] == 0) continue;
-        use(begin,
-            feed_forward(moe.experts[e], x.index_select(0, slot_rows.narrow(0, begin, counts[e])), moe.precision));
-        begin += counts[e];
+    for (std::size_t e = 0; e < counts.size();) {
+        const Tiles tiles(counts, e, begin);
+        if (!tiles.slots.empty()) use(begin, run_tiles(moe, x, slot_rows, tiles));
+        begin += static_cast<std::int64_t>(tiles.filled.size());
+        e = tiles.end;
     }
 }
 

@@ -10,7 +10,7 @@
 
 namespace moesweep {
 
-/// Takes the answers E_e(x) [n, D] of the slots [begin, begin + n).
+/// Takes the answers E_e(x) [n, D] of the slots [begin, begin + n), which are one expert's or several ones'.
 using UseAnswers = std::function<void(std::int64_t begin, const at::Tensor& answers)>;
 /// Runs the experts that a rank holds over slots, which are pairs of a row and an expert sorted by expert: slot_rows
 /// [S] are rows of x [N, D], counts the slots of each expert of the share.
@@ -18,7 +18,7 @@ void run_experts(const MoeWeights& moe, const at::Tensor& x, const at::Tensor& s
                  std::span<const std::int64_t> counts, const UseAnswers& use);
 
 /// c_e = w_e E_e(x) of every routed expert, per slot and not summed: [N, K, D] (paper, eq. 5). All experts must be held
-/// here. `between` is called after each expert.
+/// here. `between` is called after each expert, or after several with few rows.
 at::Tensor contributions(
     const MoeWeights& moe, const Routing& routing, const at::Tensor& x, const std::function<void()>& between = [] {});
 
