@@ -4,7 +4,7 @@
 
 A Qwen3-MoE with many small experts learns to answer the questions, each in some of the languages only, drawn at random.
 The training stops early, while the answers are brittle: right in some languages and wrong in others. One thread, about
-a minute. The seed fixes every weight, on one kind of machine and one torch version.
+three minutes. The seed fixes every weight, on one kind of machine and one torch version.
 """
 
 import argparse
