@@ -2,9 +2,10 @@
 
     python tests/compare_runs.py OLD NEW [--attributes all|numbers|none]
 
-OLD and NEW are run folders, of which sweep.h5, cases.h5 and all units are compared, or two HDF5 files. The exit code is 0 if
-nothing differs, 1 if something does, 2 if a file cannot be read. NaN equals itself, and -0 is not 0. Groups that were renamed
-are compared with what they are called today. A file is held in memory as a whole.
+OLD and NEW are run folders, of which the merged file (sweep.h5 or xici.h5), the list of items (cases.h5 or questions.h5) and all
+units are compared, or two HDF5 files. The exit code is 0 if nothing differs, 1 if something does, 2 if a file cannot be read.
+NaN equals itself, and -0 is not 0. Groups that were renamed are compared with what they are called today. A file is held in
+memory as a whole.
 
 /provenance is left out: it says when, where and how a run was made. Of the attributes, `numbers` (the command's default, for
 runs of two versions of the program) leaves out those of WORDS; `all` (the functions' default) compares every one."""
@@ -16,6 +17,8 @@ from typing import NamedTuple
 
 import h5py
 import numpy as np
+
+FILES = ["sweep.h5", "cases.h5", "xici.h5", "questions.h5"]  # of a run's folder, beside its units
 
 # What the tables of /results were called when they had the paper's numbers.
 NAMES = ["main_results", "protocol", "activity", "relations", "relation_results", "layer_gap", "ratios", "split_cases",
@@ -88,10 +91,10 @@ def files(run):
     """The files that hold a run's data, by their names in its folder. A file stands for itself, under no name."""
     if not run.is_dir():
         return {"": run}
-    paths = [run / "sweep.h5", run / "cases.h5", *sorted((run / "units").rglob("*.h5"))]
+    paths = [*(run / name for name in FILES), *sorted((run / "units").rglob("*.h5"))]
     found = {str(path.relative_to(run)): path for path in paths if path.exists()}
     if not found:
-        raise FileNotFoundError(f"{run}: no sweep.h5, cases.h5 or units")
+        raise FileNotFoundError(f"{run}: no {', '.join(FILES)} or units")
     return found
 
 

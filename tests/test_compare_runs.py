@@ -100,6 +100,20 @@ def test_every_file_is_compared(run, other, file):
     assert compare(other, run) == [f"{file}: only in the second"]
 
 
+def test_the_second_methods_files_are_compared(run, tmp_path):
+    folders = [tmp_path / name for name in ("one", "other")]
+    names = {"xici.h5": "sweep.h5", "questions.h5": "cases.h5", "units/000000.h5": "units/000000.h5",
+             "units/deactivated-0123456789abcdef/000000.h5": "units/000000.h5"}
+    for folder in folders:
+        (folder / "units/deactivated-0123456789abcdef").mkdir(parents=True)
+        for name, source in names.items():
+            shutil.copy(run / source, folder / name)
+    assert compare(*folders) == []
+    for name in names:
+        change(folders[1], "rows/case", 1, 7, name)
+    assert compare(*folders) == [f"{name}: rows/case: line 1: 1 and 7 (1 of 3 differ)" for name in names]
+
+
 def test_what_only_one_has(run, other):
     """A group is named once, without what it holds."""
     with h5py.File(other / "sweep.h5", "r+") as file:

@@ -18,7 +18,8 @@ class Answer:
     answer: torch.Tensor     # the same over the answer's tokens that were fed; 0 if there are none
     prompt_tokens: int
     answer_tokens: int
-    disobeyed: int           # choices of a deactivated expert
+    # Choices of a deactivated expert. In the last layer nothing depends on a prompt's tokens but the last: they do not count.
+    disobeyed: int
     router_gap: float        # the nearest choice of any router: between experts, or between groups of them
 
 
@@ -29,7 +30,7 @@ class Routers(TorchFunctionMode):
     def __init__(self, model, experts, by):
         super().__init__()
         self.gates = {layer: block.gate for layer, block in reference.moe_blocks(model).items()}
-        self.count = model.config.num_local_experts
+        self.count, self.last = model.config.num_local_experts, model.config.num_hidden_layers - 1
         self.off = {layer: torch.zeros(self.count, dtype=torch.bool) for layer in self.gates}
         for layer, expert in experts:
             self.off[layer][expert] = True
@@ -56,7 +57,8 @@ class Routers(TorchFunctionMode):
         def hook(gate, args, output):
             _, weights, experts = output
             self.layer = None
-            self.disobeyed += self.off[layer][experts].sum().item()
+            counted = experts[-1:] if layer == self.last else experts
+            self.disobeyed += self.off[layer][counted].sum().item()
             self.weights[layer].append(torch.zeros(len(experts), self.count, dtype=torch.float64)
                                        .scatter(1, experts, weights.double()))
         return hook
