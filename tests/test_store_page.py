@@ -65,7 +65,7 @@ def documented_results(file="sweep.h5"):
 def listed(method):
     """The files of a run in the page's two lists: any method's, and this one's."""
     trees = dict(re.findall(r"^    RUN/ +of (any method|`\w+`)\n((?:      .*\n)+)", PAGE, re.MULTILINE))
-    return {name for tree in (trees["any method"], trees[f"`{method}`"]) for name in re.findall(r"^      (\S+)", tree, re.M)}
+    return set(re.findall(r"^      (\S+)", trees["any method"] + trees[f"`{method}`"], re.MULTILINE))
 
 
 def files_of(*runs):
@@ -173,8 +173,8 @@ def test_groups_of_xici(xici):
     assert set(xici) == named("xici.h5")
 
 
-@pytest.mark.parametrize("group", ["questions", "languages", "variants", "answers", "answer_tokens", "capture", "trials",
-                                   "deactivated", "conditions", "experts", "blacklist", "ratings"])
+@pytest.mark.parametrize("group", ["questions", "languages", "variants", "answers", "answer_tokens", "capture",
+                                   "trials", "deactivated", "conditions", "experts", "blacklist", "ratings"])
 def test_columns_of_xici(xici, group):
     assert found(xici[group]) == any_width(documented(f"/{group}", "xici.h5"))
     assert len(next(iter(xici[group].values()))) > 0 or group == "blacklist"
@@ -213,7 +213,8 @@ def test_units_of_xici(asked):
             else:
                 assert (len(unit["capture/trial"]) == 0) == path.parent.name.startswith("deactivated-")
     assert files_of(*asked) == listed("xici") - {"log/rank-N.log", "report/"}
-    series = {re.sub("[0-9a-f]{16}", "DIGEST", path.name) for run in asked for path in (run / "units").iterdir() if path.is_dir()}
+    folders = [path for run in asked for path in (run / "units").iterdir() if path.is_dir()]
+    series = {re.sub("[0-9a-f]{16}", "DIGEST", path.name) for path in folders}
     assert series == {"deactivated-DIGEST", "rated-DIGEST"}
 
 

@@ -1,5 +1,5 @@
 """A small run of `moesweep xici` on the embedded demo model, made in a second or two. The ratings come from a file, so
-that there are right answers and wrong ones whatever the model says. Input for the tests of docs/store.md and analysis/."""
+that there are right answers and wrong ones whatever the model says. Input for tests of docs/store.md and analysis/."""
 
 import itertools
 import json
@@ -32,8 +32,8 @@ def questions():
 
 
 def verdict(line):
-    """Right in the first languages, from question to question in one more; of the first question in all, of the second in
-    none. Asked again, an answer in three is turned round."""
+    """Right in the first languages, from question to question in one more; of the first question in all, of the second
+    in none. Asked again, an answer in three is turned round."""
     if line["id"].startswith("places-") and line["id"][-1] in "01":
         return line["id"][-1] == "0"
     right = LANGUAGES.index(line["language"]) < 4 + int(line["id"][-1])

@@ -25,3 +25,13 @@ def facts_file(tmp_path_factory):
         return path
 
     return functools.cache(write)
+
+
+@pytest.fixture(scope="session")
+def xici_folder(tmp_path_factory):
+    """A real run of the second method, every kind of sets among its conditions."""
+    import xici_run
+
+    if not xici_run.PROGRAM.exists():
+        pytest.skip(f"{xici_run.PROGRAM} is not built")
+    return xici_run.make(tmp_path_factory.mktemp("xici"))

@@ -16,6 +16,7 @@ sys.path[:0] = [str(ROOT / "analysis"), str(pathlib.Path(__file__).parent)]
 
 import moesweep  # noqa: E402
 import synthetic_run  # noqa: E402
+from moesweep.common.store import open_file  # noqa: E402
 from synthetic_run import Synthetic  # noqa: E402
 
 
@@ -171,18 +172,17 @@ def test_parquet_files_hold_every_table(run, tmp_path):
     assert json.loads((tmp_path / "meta.json").read_text()) == run.meta
 
 
-# --- a run of the other method ---
+# --- groups of any method ---
 
 
 @pytest.fixture
-def xici(tmp_path):
-    with h5py.File(tmp_path / "xici.h5", "w", libver="latest") as file:
+def other(tmp_path):
+    """A file of no method in particular."""
+    with h5py.File(tmp_path / "other.h5", "w", libver="latest") as file:
         synthetic_run.attributes(file.create_group("meta"), {"version": "0.1.0", "config": "[ask]\nbatch = 4\n"})
         synthetic_run.attributes(file.create_group("provenance"), {"ranks": 1})
         synthetic_run.frame(file, "questions", pd.DataFrame({"question": [0, 1], "text": ["où ?", "where?"]}))
         answers = synthetic_run.frame(file, "answers", pd.DataFrame({"question": [0, 0, 1]}))
-        synthetic_run.column(answers, "state", np.array([1, 0, -1], "i1"))
-        del answers["state"]
         codes = h5py.enum_dtype({"unknown": -1, "wrong": 0, "right": 1}, basetype="i1")
         answers.create_dataset("state", data=np.array([1, 0, -1], "i1"), dtype=codes).attrs["meaning"] = "as judged"
         synthetic_run.column(answers, "token_begin", [0, 2, 2, 5])
@@ -192,34 +192,30 @@ def xici(tmp_path):
         synthetic_run.column(capture, "logit", np.arange(6.0).reshape(3, 2))
         synthetic_run.frame(file, "experts", pd.DataFrame({"layer": [3], "expert": [7], "p": [0.01]}))
         synthetic_run.frame(file.create_group("results"), "main_results", pd.DataFrame({"n": [2]}))
-    return tmp_path
+    return tmp_path / "other.h5"
 
 
-def test_another_methods_groups_are_frames_as_well(xici):
-    for path in (xici, xici / "xici.h5"):
-        run = moesweep.load(path)
-        assert not isinstance(run, moesweep.TracingRun)
-        assert list(run.answers.state) == ["right", "wrong", "unknown"]
-        assert run.answers.attrs["meanings"]["state"] == "as judged"
-        assert [list(ids) for ids in run.answers.tokens] == [[0, 1], [], [2, 3, 4]]
-        assert run.capture.to_dict("list") == {"judged_0": ["right", "wrong", "unknown"], "judged_1": ["wrong", "wrong", "right"],
-                                               "logit_0": [0, 2, 4], "logit_1": [1, 3, 5]}
-        assert run.questions.text[0] == "où ?" and run.experts.expert[0] == 7 and run.results["main_results"].n[0] == 2
-        assert run.setting("ask.batch") == "4"
-        assert [name for name, _ in run.frames()] == ["answers", "capture", "experts", "questions", "results/main_results"]
-    with pytest.raises(AttributeError, match="xici.h5: /rows: group is missing"):
+def test_another_methods_groups_are_frames_as_well(other):
+    run = moesweep.Run(other, open_file(other))
+    assert list(run.answers.state) == ["right", "wrong", "unknown"]
+    assert run.answers.attrs["meanings"]["state"] == "as judged"
+    assert [list(ids) for ids in run.answers.tokens] == [[0, 1], [], [2, 3, 4]]
+    assert run.capture.to_dict("list") == {"judged_0": ["right", "wrong", "unknown"], "judged_1": ["wrong", "wrong", "right"],
+                                           "logit_0": [0, 2, 4], "logit_1": [1, 3, 5]}
+    assert run.questions.text[0] == "où ?" and run.experts.expert[0] == 7 and run.results["main_results"].n[0] == 2
+    assert run.setting("ask.batch") == "4"
+    assert [name for name, _ in run.frames()] == ["answers", "capture", "experts", "questions", "results/main_results"]
+    with pytest.raises(AttributeError, match="other.h5: /rows: group is missing"):
         run.rows
-    done = subprocess.run([sys.executable, ROOT / "analysis" / "report.py", xici], text=True, capture_output=True)
-    assert (done.returncode, done.stderr) == (65, f"report: {xici / 'xici.h5'}: there is no report for runs of this method\n")
 
 
-def test_what_is_no_column_is_refused_by_name(xici):
-    with h5py.File(xici / "xici.h5", "a") as file:
+def test_what_is_no_column_is_refused_by_name(other):
+    with h5py.File(other, "a") as file:
         file["experts"].create_dataset("cube", data=np.zeros((1, 2, 3)))
         synthetic_run.column(file["questions"], "long", [1, 2, 3])
         file["answers/token_begin"][0] = 0
         file["answers/state"].id.write(h5py.h5s.ALL, h5py.h5s.ALL, np.array([1, 0, 9], "i1"), mtype=h5py.h5t.NATIVE_INT8)
-    run = moesweep.load(xici)
+    run = moesweep.Run(other, open_file(other))
     for name, said in (("experts", "/experts/cube: 3 dimensions, expected 1 or 2"),
                        ("questions", "/questions: columns of different lengths"),
                        ("answers", "/answers/state: a code has no name")):
@@ -227,11 +223,14 @@ def test_what_is_no_column_is_refused_by_name(xici):
             getattr(run, name)
 
 
-def test_two_methods_in_one_folder_are_told_apart_by_name(made, xici):
-    made.write(xici)
+def test_two_methods_in_one_folder_are_told_apart_by_name(made, other, tmp_path):
+    made.write(tmp_path)
+    other.rename(tmp_path / "xici.h5")
     with pytest.raises(moesweep.RunError, match="holds sweep.h5 and xici.h5"):
-        moesweep.load(xici)
-    assert isinstance(moesweep.load(xici / "sweep.h5"), moesweep.TracingRun)
+        moesweep.load(tmp_path)
+    assert isinstance(moesweep.load(tmp_path / "sweep.h5"), moesweep.TracingRun)
+    with pytest.raises(moesweep.RunError, match="xici.h5: /questions/id: dataset is missing"):
+        moesweep.load(tmp_path / "xici.h5")
 
 
 # --- from a shell ---

@@ -28,7 +28,8 @@ def answer(own, paper):
                       label=None if y else label)
             if name in paper.get(kind, {}):
                 axes.plot(paper[kind][name], y + shift, marker, color="white", ms=4.5, mec=PAPER, mew=1.2)
-        right = np.nanmax(own.loc[kind, ["success", "success_high", "gain_high"]].astype(float))
+        ends = own.loc[kind, ["success", "success_high", "gain_high"]].astype(float)
+        right = np.nanmax([*ends, paper.get(kind, {}).get("success", 0)])
         axes.annotate(percent(own.success[kind]), (right, y), xytext=(8, 0), textcoords="offset points", va="center",
                       color=INK, fontsize=8.5)
     axes.set_yticks(range(len(kinds)), [SETS[kind].capitalize() for kind in kinds], color=INK)

@@ -53,7 +53,7 @@ class XiciRun(Run):
         """A group's frame with names for languages, and with the questions of its trials."""
         table = frame(self._root.group[name], without=without)
         if "language" in table:
-            labels = self.languages.label
+            labels = list(self.languages.label)
             if not table.language.between(0, len(labels) - 1).all():
                 raise RunError(f"{self.file}: /{name}/language: there is no such language")
             table["language"] = pd.Categorical.from_codes(table.language, labels)
@@ -133,6 +133,6 @@ class XiciRun(Run):
 
     def to_xarray(self):
         """The capture as a Dataset over (question, language, layer, expert): weight, the mean gate weight over the
-        tokens of capture.tokens, prompt_weight and answer_weight; asked, right, prompt_tokens and answer_tokens (question,
-        language). Weights are NaN where a question is not asked in a language. Needs xarray."""
+        tokens of capture.tokens, prompt_weight and answer_weight; asked, right, prompt_tokens and answer_tokens
+        (question, language). Weights are NaN where a question is not asked in a language. Needs xarray."""
         return arrays.dataset(self)

@@ -35,7 +35,9 @@ def variants(run):
     table = run.results["outcomes"][["dataset", "languages", "all_right", "all_wrong", "mixed"]]
     table = table.merge(run.results["identified"][["dataset", "questions", "experts"]], on="dataset")
     rates = [column for name in ("success", "gain", "difference") for column in (name, f"{name}_low", f"{name}_high")]
-    return table.merge(own[["dataset", *rates, "silenced"]], on="dataset")
+    table = table.merge(own[["dataset", *rates, "silenced"]], on="dataset", how="left")
+    table.attrs["paper"] = "arXiv 2603.17102, Table 3"
+    return table
 
 
 def languages(run):
@@ -87,15 +89,15 @@ PAPER = (
            plain("experts", "experts of each", 1), count("capped", "capped"), count("tested", "U tests"),
            share("significant", "p < α")), key=("dataset",), remark=blacklist_remark, chosen=is_whole),
     Table("ablation", "Asked again without experts", "Success: share of right answers that become wrong; spurious "
-          "gain: share of wrong ones that become right; difference: the one minus the other. Right nowhere: sets without "
-          "which the question is answered right in no language. 95% intervals resample questions.",
+          "gain: share of wrong ones that become right; difference: the one minus the other. Right nowhere: sets "
+          "without which the question is answered right in no language. 95% intervals resample questions.",
           (dataset(), sets(), *ABLATION), key=("dataset", "kind", "cap"), arrange=own_cap, fold=30,
           chosen=lambda run, line: line["kind"] == "identified"),
     Table("variants", "Languages and paraphrases", "Each dataset with what its variants are: the labels of its "
           "questions are languages or, in a dataset of paraphrases, wordings of one language.",
           (dataset(), count("languages", "variants"), count("all_right", "all right"), count("all_wrong", "all wrong"),
            count("mixed", "mixed"), count("questions", "with experts"), plain("experts", "experts of each", 1), *RATES,
-           count("silenced", "right nowhere")), key=("dataset",), make=variants, chosen=is_whole),
+           plain("silenced", "right nowhere", 0)), key=("dataset",), make=variants, chosen=is_whole),
     Table("layers", "Where identified experts are", "Times an expert of a layer is a question’s, how many different "
           "ones, and how many are left out as generalists.",
           (dataset(), index("layer", "layer"), count("identified", "identified"), count("experts", "different"),
@@ -110,6 +112,9 @@ BEYOND = (
     Table("caps", "Every cap", "The same rates with more or fewer experts of each question.",
           (dataset(), sets(), count("cap", "cap"), *ABLATION), key=("dataset", "kind", "cap"),
           make=lambda run: run.results["ablation"], chosen=lambda run, line: line["cap"] == run.cap),
+    Table("held_out", "Held-out languages", "The same rates in the languages that identify.languages leaves out, whose "
+          "answers did not choose the experts.",
+          (dataset(), sets(), *ABLATION), key=("dataset", "kind", "cap"), arrange=own_cap, fold=30),
     Table("languages", "Language by language", "Right answers as asked; of the questions that have experts, right ones "
           "before and how many of them are lost without these.",
           (dataset(), words("language", "Language"), count("asked", "asked"), count("right", "right"),
@@ -122,7 +127,7 @@ BEYOND = (
           key=("layer", "expert"), make=shared, arrange=lambda run, frame: frame.head(20), remark=shared_remark,
           fold=20),
     Table("raters", "Agreement of raters", "The rater’s verdicts against exact comparison with the known answers.",
-          (words("answers", "Answers"), count("both_right", "both right"),
+          (words("answers", "Answers"), count("unparsable", "unparsable"), count("both_right", "both right"),
            count("rater_alone_right", "rater alone right"), count("exact_alone_right", "exact alone right"),
            count("both_wrong", "both wrong"), share("agreement", "agreement"), plain("kappa", "κ")), key=("answers",)),
     Table("unpaired", "Questions without a partner", "They have experts, but no other question to exchange them with.",
