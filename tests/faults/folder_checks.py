@@ -115,8 +115,8 @@ def held(path):
     with h5py.File(path) as file:
         if "base" in file:
             return [f"case {case}" for case in file["base/case"][:]]
-        answers = file["answers"]
-        return [f"trial {trial} in language {language}" for trial, language in zip(answers["trial"][:], answers["language"][:])]
+        lines = file["answers" if "answers" in file else "verdicts"]
+        return [f"trial {trial} in language {language}" for trial, language in zip(lines["trial"][:], lines["language"][:])]
 
 
 def problems(run, finished=False):

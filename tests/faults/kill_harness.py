@@ -41,6 +41,7 @@ KINDS = {
     },
     XICI: {
         "plain": [],
+        "rated": ["--rate.by=model", "--rate.model=model", "--rate.chat=none"],
         "banned": ["--deactivate.by=ban", "--capture.tokens=answer"],
         "conditions": ["--deactivate.draws=2", "--deactivate.same_relation=yes", "--deactivate.permuted=yes", "--deactivate.singles=yes"],
     },

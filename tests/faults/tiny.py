@@ -183,7 +183,8 @@ TRACE = Method("trace", "cases.h5", "sweep.h5", (
     "--cases.limit=4", "--cases.discovery=2", "--stats.bootstrap=10", "--stats.sign_flips=10", "--stability.split_seeds=0",
     "--stability.thresholds=1", "--stability.folds=2"))
 XICI = Method("xici", "questions.h5", "xici.h5", (
-    "--questions.limit=1", "--run.unit=1", "--stats.bootstrap=10", "--stats.sign_flips=10", "--deactivate.shuffled=no"))
+    "--questions.limit=1", "--run.unit=1", "--stats.bootstrap=10", "--stats.sign_flips=10", "--deactivate.draws=0",
+    "--deactivate.shuffled=no"))
 METHODS = [TRACE, XICI]
 
 
