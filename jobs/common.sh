@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 # For jobs that start ranks on a cluster: what they check first, and how they pass on a request to stop. Sourced with $root,
 # the repository, and $job, the name in messages.
 
@@ -13,7 +13,17 @@ refuse() {
 check_program() {
     [[ -x $program ]] || refuse "$program is not there: build it once (README, On a cluster), or set MOESWEEP_BUILD"
 }
-check_config() { [[ -f ${1:-} ]] || refuse "no such configuration: '${1:-}', seen from $PWD"; }
+
+# take_method [METHOD] CONFIG.ini [--section.key=value ...]: $method, which is trace unless named, and $arguments, the rest.
+take_method() {
+    method=trace
+    if [[ $# -gt 1 && $2 != -* ]]; then
+        method=$1
+        shift
+    fi
+    [[ -f ${1:-} ]] || refuse "no such configuration: '${1:-}', seen from $PWD"
+    arguments=("$@")
+}
 
 asked='' launcher=''
 pass_on() {

@@ -1,4 +1,4 @@
-"""The machines that the cluster tests run on, and what they run: the demo model, a unit per case."""
+"""The machines that the cluster tests run on, and what they run: the demo of each method, a unit per case or question."""
 
 import os
 import pathlib
@@ -13,10 +13,18 @@ PATIENCE = 240  # seconds until a test gives up on something that must happen
 ENVIRONMENT = {**program.ENVIRONMENT, "MOESWEEP_BUILD": str(program.BUILD), "OMPI_MCA_hwloc_base_binding_policy": "none"}
 
 
-def write_config(path):
-    """128 units and as many of the second pass."""
-    return program.write_config(path, model__path=program.ROOT / "demo" / "model", cases__path=program.ROOT / "demo" / "facts.json",
-                                cases__limit=128, cases__discovery=64, select__recurrence=32, run__unit=1)
+DEMO, MULTILINGUAL = program.ROOT / "demo", program.ROOT / "demo" / "multilingual"
+SETTINGS = {  # of trace: 128 units and as many of the second pass
+    "trace": dict(model__path=DEMO / "model", cases__path=DEMO / "facts.json", cases__limit=128, cases__discovery=64,
+                  select__recurrence=32, run__unit=1),
+    "xici": dict(model__path=MULTILINGUAL / "model", questions__path=MULTILINGUAL / "questions.jsonl", questions__limit=64,
+                 ask__chat="none", ask__max_tokens=8, identify__layers="all", run__unit=1),
+}
+MERGED = {"trace": "sweep.h5", "xici": "xici.h5"}
+
+
+def write_config(path, method="trace"):
+    return program.write_config(path, **SETTINGS[method])
 
 
 def until(happened, what):
@@ -31,9 +39,10 @@ def until(happened, what):
 class Run:
     """A run folder as seen from outside."""
 
-    def __init__(self, folder):
-        self.config, self.out = write_config(folder / "trace.ini"), folder / "run"
-        self.arguments = [str(self.config), f"--run.out={self.out}"]
+    def __init__(self, folder, method="trace"):
+        self.config, self.out, self.merged = write_config(folder / f"{method}.ini", method), folder / "run", folder / "run" / MERGED[method]
+        self.command = [method, str(self.config), f"--run.out={self.out}"]
+        self.arguments = self.command if method != "trace" else self.command[1:]  # of the job scripts
 
     def units(self):
         """path -> time of writing, of every committed unit."""
@@ -50,7 +59,10 @@ class Run:
         until(committed, f"{wanted} units in {self.out}")
 
     def is_whole(self):
-        return (self.out / "sweep.h5").exists()
+        return self.merged.exists()
+
+    def result(self):
+        return program.Sweep(self.merged)
 
     def processes(self):
         """Ids of all its ranks and launchers."""
@@ -177,7 +189,7 @@ class Hosts:
                             "OMPI_MCA_btl_tcp_if_include": self.NETWORK, "OMPI_MCA_oob_tcp_if_include": self.NETWORK}
 
     def start(self, folder, run, *options, slots=2):
-        """The trace over both hosts, `slots` ranks on each, as a process."""
+        """The run over both hosts, `slots` ranks on each, as a process."""
         (folder / "hosts").write_text(f"h1 slots={slots}\nh2 slots={slots}\n")
         command = [self.kit / "net-on.sh", "h1", JOBS / "mpirun-hosts.sh", folder / "hosts", *run.arguments, *options]
         return subprocess.Popen([str(word) for word in command], cwd=folder, env=self.environment, stdout=subprocess.PIPE,

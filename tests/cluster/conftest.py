@@ -1,6 +1,7 @@
 """Test beds of real hosts and a real Slurm on this machine, from ../shared/kit. They start daemons and change the machine's
 network, so they are no part of jobs/test.sh; the commands are in tests/cluster/README.md."""
 
+import functools
 import os
 import pathlib
 import shutil
@@ -32,11 +33,20 @@ def need(*commands):
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory):
-    """The uninterrupted run of two ranks on this host."""
-    run = beds.Run(tmp_path_factory.mktemp("whole"))
-    program.call("trace", *run.arguments, ranks=2)
-    return program.Sweep(run.out / "sweep.h5")
+def uninterrupted(tmp_path_factory):
+    """A function from a method to what two ranks on this host make of it, undisturbed."""
+    @functools.cache
+    def of(method):
+        run = beds.Run(tmp_path_factory.mktemp("whole"), method)
+        program.call(*run.command, ranks=2)
+        return run.result()
+    return of
+
+
+@pytest.fixture(scope="session")
+def whole(uninterrupted):
+    """Of trace."""
+    return uninterrupted("trace")
 
 
 @pytest.fixture(scope="session")

@@ -11,14 +11,15 @@ import program
 CUT_SECONDS = 15  # until a run without its link must have ended; the keepalive needs 11
 
 
-@pytest.mark.parametrize(("slots", "experts"), [(1, 1), (1, 2), (2, 1), (2, 2), (2, 4)])
-def test_two_hosts_give_the_bits_of_one(hosts, whole, tmp_path, slots, experts):
+@pytest.mark.parametrize(("method", "slots", "experts"), [
+    *(("trace", *shape) for shape in [(1, 1), (1, 2), (2, 1), (2, 2), (2, 4)]), ("xici", 1, 2), ("xici", 2, 2)])
+def test_two_hosts_give_the_bits_of_one(hosts, uninterrupted, tmp_path, method, slots, experts):
     """With one rank on each, two ranks to a copy of the model send every row over the cable; likewise 4 with two on each."""
-    run = beds.Run(tmp_path)
+    run, whole = beds.Run(tmp_path, method), uninterrupted(method)
     process = hosts.start(tmp_path, run, f"--parallel.experts={experts}", slots=slots)
     printed, _ = process.communicate(timeout=beds.PATIENCE)
     assert process.returncode == 0, printed
-    program.assert_same_bits(program.Sweep(run.out / "sweep.h5"), whole)
+    program.assert_same_bits(run.result(), whole)
 
 
 @pytest.mark.parametrize("name", ["SIGUSR1", "SIGTERM", "SIGINT"])
@@ -34,13 +35,14 @@ def test_a_signal_to_the_script_stops_both_hosts(hosts, whole, tmp_path, name):
     process = hosts.start(tmp_path, run)
     printed, _ = process.communicate(timeout=beds.PATIENCE)
     assert process.returncode == 0, printed
-    program.assert_same_bits(program.Sweep(run.out / "sweep.h5"), whole)
+    program.assert_same_bits(run.result(), whole)
 
 
 @pytest.mark.parametrize("experts", [1, 2])
 @pytest.mark.parametrize("after", ["one host", "two hosts"])
-def test_a_cut_link_ends_the_run_and_loses_nothing(hosts, whole, tmp_path, experts, after):
-    run = beds.Run(tmp_path)
+@pytest.mark.parametrize("method", beds.SETTINGS)
+def test_a_cut_link_ends_the_run_and_loses_nothing(hosts, uninterrupted, tmp_path, method, experts, after):
+    run, whole = beds.Run(tmp_path, method), uninterrupted(method)
     process = hosts.start(tmp_path, run, f"--parallel.experts={experts}", slots=1)
     run.wait_for_units(process)
     hosts.cut()
@@ -61,9 +63,9 @@ def test_a_cut_link_ends_the_run_and_loses_nothing(hosts, whole, tmp_path, exper
         printed, _ = process.communicate(timeout=beds.PATIENCE)
         assert process.returncode == 0, printed
     else:
-        program.call("trace", *run.arguments)
+        program.call(*run.command)
     assert kept and kept.items() <= run.units().items()  # none was computed again
-    program.assert_same_bits(program.Sweep(run.out / "sweep.h5"), whole)
+    program.assert_same_bits(run.result(), whole)
 
 
 def test_settings_in_the_environment_reach_both_hosts(hosts, tmp_path):
@@ -74,4 +76,4 @@ def test_settings_in_the_environment_reach_both_hosts(hosts, tmp_path):
     printed, _ = process.communicate(timeout=beds.PATIENCE)
     assert process.returncode == 0, printed
     program.call("trace", run.config, f"--run.out={tmp_path / 'other'}", "--noise.scale=2.5", ranks=2)
-    program.assert_same_bits(program.Sweep(run.out / "sweep.h5"), program.Sweep(tmp_path / "other" / "sweep.h5"))
+    program.assert_same_bits(run.result(), program.Sweep(tmp_path / "other" / "sweep.h5"))

@@ -1,4 +1,4 @@
-"""jobs/slurm-trace.sbatch and jobs/slurm-array.sbatch in a real Slurm: whatever ends an attempt, the job goes on by itself and
+"""jobs/slurm-run.sbatch and jobs/slurm-array.sbatch in a real Slurm: whatever ends an attempt, the job goes on by itself and
 ends with the bits of an uninterrupted run."""
 
 import os
@@ -10,7 +10,7 @@ import pytest
 import beds
 import program
 
-TRACE, ARRAY = beds.JOBS / "slurm-trace.sbatch", beds.JOBS / "slurm-array.sbatch"
+RUN, ARRAY = beds.JOBS / "slurm-run.sbatch", beds.JOBS / "slurm-array.sbatch"
 TWO_NODES = ("--nodes=2", "--ntasks=2", "--ntasks-per-node=1")
 ONE_NODE = ("--nodes=1", "--ntasks=2")
 
@@ -19,14 +19,15 @@ def assert_ends_whole(slurm, job, folder, run, expected, kept):
     """The job ends well, no unit of before was made again, and the file has the bits it must have."""
     assert slurm.wait_for_end(job) == ("COMPLETED", 0), slurm.log(folder, job)
     assert kept.items() <= run.units().items()
-    program.assert_same_bits(program.Sweep(run.out / "sweep.h5"), expected)
+    program.assert_same_bits(run.result(), expected)
 
 
 @pytest.mark.parametrize("nodes", [ONE_NODE, TWO_NODES], ids=["one node", "two nodes"])
 @pytest.mark.parametrize("launcher", ["mpirun", "srun --mpi=pmix"])
-def test_a_signal_puts_the_job_back(slurm, whole, tmp_path, launcher, nodes):
-    run = beds.Run(tmp_path)
-    job = slurm.submit(tmp_path, TRACE, *run.arguments, options=[*nodes, f"--export=ALL,MOESWEEP_LAUNCH={launcher}"])
+@pytest.mark.parametrize("method", beds.SETTINGS)
+def test_a_signal_puts_the_job_back(slurm, uninterrupted, tmp_path, method, launcher, nodes):
+    run, whole = beds.Run(tmp_path, method), uninterrupted(method)
+    job = slurm.submit(tmp_path, RUN, *run.arguments, options=[*nodes, f"--export=ALL,MOESWEEP_LAUNCH={launcher}"])
     for restarts in (1, 2):
         run.wait_for_units()
         slurm.call("scancel", "--batch", "--signal=USR1", job)
@@ -41,7 +42,7 @@ def test_the_time_limit_puts_the_job_back(slurm, whole, tmp_path):
     """Slurm looks at its clocks every 30 s and finds the job, which has a minute, close to its end. The ranks are held until
     then, for they need less."""
     run = beds.Run(tmp_path)
-    job = slurm.submit(tmp_path, TRACE, *run.arguments, options=[*ONE_NODE, "--time=1", "--signal=B:USR1@50"])
+    job = slurm.submit(tmp_path, RUN, *run.arguments, options=[*ONE_NODE, "--time=1", "--signal=B:USR1@50"])
     run.wait_for_units()
     run.signal_ranks(signal.SIGSTOP)
     beds.until(lambda: "asked to stop" in slurm.log(tmp_path, job), "Slurm's signal")
@@ -56,7 +57,7 @@ def test_the_time_limit_puts_the_job_back(slurm, whole, tmp_path):
 def test_requeued_by_hand(slurm, whole, tmp_path, nodes):
     """No warning: Slurm kills the ranks and starts the job again."""
     run = beds.Run(tmp_path)
-    job = slurm.submit(tmp_path, TRACE, *run.arguments, options=nodes)
+    job = slurm.submit(tmp_path, RUN, *run.arguments, options=nodes)
     run.wait_for_units()
     slurm.call("scontrol", "requeue", job)
     slurm.wait_for_restart(job)
@@ -65,7 +66,7 @@ def test_requeued_by_hand(slurm, whole, tmp_path, nodes):
 
 def test_preempted(slurm, whole, tmp_path):
     run = beds.Run(tmp_path)
-    job = slurm.submit(tmp_path, TRACE, *run.arguments, options=TWO_NODES)
+    job = slurm.submit(tmp_path, RUN, *run.arguments, options=TWO_NODES)
     run.wait_for_units()
     urgent = slurm.submit(tmp_path, write_script(tmp_path, "exit 0"), options=["--partition=hi", "--nodes=2", "--exclusive"])
     slurm.wait_for_restart(job)
@@ -83,10 +84,11 @@ def write_script(folder, line):
 
 @pytest.mark.parametrize("loss", ["declared down", "dead"])
 @pytest.mark.parametrize("lost", ["n1", "n2"])
-def test_a_lost_node(slurm, whole, tmp_path, loss, lost):
+@pytest.mark.parametrize("method", beds.SETTINGS)
+def test_a_lost_node(slurm, uninterrupted, tmp_path, method, loss, lost):
     """n1 holds the job's script and launcher, n2 a rank. The job waits until both are there again."""
-    run = beds.Run(tmp_path)
-    job = slurm.submit(tmp_path, TRACE, *run.arguments, options=TWO_NODES)
+    run, whole = beds.Run(tmp_path, method), uninterrupted(method)
+    job = slurm.submit(tmp_path, RUN, *run.arguments, options=TWO_NODES)
     run.wait_for_units()
     if loss == "dead":
         slurm.kill_node(lost)
@@ -102,7 +104,7 @@ def test_a_lost_node(slurm, whole, tmp_path, loss, lost):
 
 def test_a_job_moves_to_another_node(slurm, whole, tmp_path):
     run = beds.Run(tmp_path)
-    job = slurm.submit(tmp_path, TRACE, *run.arguments, options=ONE_NODE)
+    job = slurm.submit(tmp_path, RUN, *run.arguments, options=ONE_NODE)
     run.wait_for_units()
     assert slurm.job(job)["NodeList"] == "n1"
     slurm.kill_node("n1")
@@ -114,7 +116,7 @@ def test_a_job_moves_to_another_node(slurm, whole, tmp_path):
 def test_a_lock_that_a_dead_host_left(slurm, whole, tmp_path):
     """A host that is gone cannot take its lock along: for half a minute it looks alive."""
     run = beds.Run(tmp_path)
-    job = slurm.submit(tmp_path, TRACE, *run.arguments, options=ONE_NODE)
+    job = slurm.submit(tmp_path, RUN, *run.arguments, options=ONE_NODE)
     run.wait_for_units()
     slurm.call("scontrol", "requeue", job)
     slurm.wait_for_restart(job)
@@ -127,19 +129,20 @@ def test_a_lock_that_a_dead_host_left(slurm, whole, tmp_path):
 
 def test_bad_input_is_final(slurm, tmp_path):
     run = beds.Run(tmp_path)
-    job = slurm.submit(tmp_path, TRACE, *run.arguments, "--cases.path=/nowhere/facts.json", options=ONE_NODE)
+    job = slurm.submit(tmp_path, RUN, *run.arguments, "--cases.path=/nowhere/facts.json", options=ONE_NODE)
     assert slurm.wait_for_end(job) == ("FAILED", 65)
     assert slurm.restarts(job) == 0 and "/nowhere/facts.json" in slurm.log(tmp_path, job)
 
 
 @pytest.mark.parametrize(("arguments", "variables", "said"), [
-    (["nothing.ini"], "", "slurm-trace: no such configuration: 'nothing.ini'"),
-    ([], "", "slurm-trace: no such configuration: ''"),
-    (["trace.ini"], ",MOESWEEP_BUILD=/nowhere", "slurm-trace: /nowhere/moesweep is not there"),
-    (["trace.ini"], ",MOESWEEP_ROOT=/nowhere", "slurm-trace: no repository at '/nowhere'")])
+    (["nothing.ini"], "", "slurm-run: no such configuration: 'nothing.ini'"),
+    ([], "", "slurm-run: no such configuration: ''"),
+    (["xici", "nothing.ini"], "", "slurm-run: no such configuration: 'nothing.ini'"),
+    (["trace.ini"], ",MOESWEEP_BUILD=/nowhere", "slurm-run: /nowhere/moesweep is not there"),
+    (["trace.ini"], ",MOESWEEP_ROOT=/nowhere", "slurm-run: no repository at '/nowhere'")])
 def test_what_is_missing_is_said_at_once(slurm, tmp_path, arguments, variables, said):
     beds.write_config(tmp_path / "trace.ini")
-    job = slurm.submit(tmp_path, TRACE, *arguments, options=[f"--export=ALL{variables}"])
+    job = slurm.submit(tmp_path, RUN, *arguments, options=[f"--export=ALL{variables}"])
     assert slurm.wait_for_end(job) == ("FAILED", 64)
     lines = slurm.log(tmp_path, job).splitlines()
     assert len(lines) == 1 and lines[0].startswith(said)
@@ -155,7 +158,7 @@ def test_one_process_after_the_other_in_an_interactive_step(slurm, whole, tmp_pa
     shell = ["bash", "-c", '"$0" plan "$@" && "$0" trace "$@"', program.BUILD / "moesweep"]
     printed = slurm.call("srun", f"--mpi={mpi}", *shell, *run.arguments)
     assert "1, 1 to a copy of the model" in printed
-    program.assert_same_bits(program.Sweep(run.out / "sweep.h5"), whole)
+    program.assert_same_bits(run.result(), whole)
 
 
 def test_several_tasks_that_cannot_meet(slurm, tmp_path):
@@ -178,8 +181,8 @@ def by_scale(tmp_path_factory):
     found = {}
     for scale in SCALES:
         run = beds.Run(tmp_path_factory.mktemp("scale"))
-        program.call("trace", *run.arguments, f"--noise.scale={scale}", ranks=2)
-        found[scale] = program.Sweep(run.out / "sweep.h5")
+        program.call(*run.command, f"--noise.scale={scale}", ranks=2)
+        found[scale] = run.result()
     return found
 
 
@@ -196,6 +199,18 @@ def test_an_array_of_overrides(slurm, by_scale, tmp_path):
         program.assert_same_bits(program.Sweep(out / "sweep.h5"), by_scale[scale])
         assert os.listdir(out / "log")  # the options after the list are for every task
     assert slurm.restarts(f"{job}_2") == 1
+
+
+def test_an_array_of_methods(slurm, uninterrupted, tmp_path):
+    """A line names the method; without one it is trace."""
+    for method in beds.SETTINGS:
+        (tmp_path / method).mkdir()
+    runs = [beds.Run(tmp_path / method, method) for method in beds.SETTINGS]
+    (tmp_path / "both.txt").write_text("".join(" ".join(run.arguments) + "\n" for run in runs))
+    job = slurm.submit(tmp_path, ARRAY, "both.txt", options=["--array=1-2", *ONE_NODE])
+    for task, (run, method) in enumerate(zip(runs, beds.SETTINGS), 1):
+        assert slurm.wait_for_end(f"{job}_{task}") == ("COMPLETED", 0)
+        program.assert_same_bits(run.result(), uninterrupted(method))
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
