@@ -22,6 +22,7 @@ GROUPS = [(1, 1), (2, 1), (2, 2), (4, 1), (4, 2)]
 
 ASKED, DEACTIVATED = "units/*.h5", "units/deactivated-*/*.h5"  # what each stage of xici commits
 by_method = pytest.mark.parametrize("bench", METHODS, indirect=True, ids=str)
+at_each_stage = pytest.mark.parametrize("stage", [ASKED, DEACTIVATED], ids=["asked", "deactivated"])
 of_xici = pytest.mark.parametrize("bench", [XICI], indirect=True, ids=str)
 
 
@@ -101,7 +102,7 @@ def test_a_signal_to_the_ranks(place, start, goes_on, ranks, experts, name, to):
 
 
 @of_xici
-@pytest.mark.parametrize("stage", [ASKED, DEACTIVATED], ids=["asked", "deactivated"])
+@at_each_stage
 @pytest.mark.parametrize(("name", "to", "ranks", "experts"), [("SIGUSR1", "all", 1, 1), ("SIGTERM", "one", 2, 1), ("SIGUSR1", "one", 4, 2)])
 def test_a_signal_at_each_stage_of_xici(place, start, goes_on, ranks, experts, name, to, stage):
     stopped_and_resumed(place, start, goes_on, ranks, experts, getattr(signal, name), to, stage)
@@ -217,6 +218,16 @@ def test_a_rank_that_does_not_move(place, start, goes_on, ranks, experts, frozen
     goes_on()
 
 
+@of_xici
+@at_each_stage
+def test_a_rank_that_does_not_move_at_each_stage_of_xici(place, start, goes_on, stage):
+    with start(2, 2, f"--run.watchdog={WATCHDOG}") as process:
+        wait_for_units(process, place.run, stage)
+        hit(ranks_of(place.run)[1], signal.SIGSTOP)
+        expect_ended(process, place, 1, "sweep", "its process does not run")
+    goes_on()
+
+
 def test_a_run_that_is_suspended_for_longer_goes_on(place, start, goes_on):
     with start(2, 1, f"--run.watchdog={WATCHDOG}") as process:
         wait_for_units(process, place.run)
@@ -228,8 +239,9 @@ def test_a_run_that_is_suspended_for_longer_goes_on(place, start, goes_on):
     goes_on()
 
 
-@pytest.mark.parametrize(("file", "phase"), [
-    ("config.ini", "opening"), ("cases.h5", "scanned"), ("units", "sweep"), ("sweep.h5", "merging")])
+@pytest.mark.parametrize(("bench", "file", "phase"), [
+    (TRACE, "config.ini", "opening"), (TRACE, "cases.h5", "scanned"), (TRACE, "units", "sweep"), (TRACE, "sweep.h5", "merging"),
+    (XICI, "questions.h5", "opening"), (XICI, "units", "sweep"), (XICI, "xici.h5", "merging")], indirect=["bench"], ids=str)
 def test_a_disk_that_does_not_answer(place, start, goes_on, file, phase):
     with start(2, 1, f"--run.watchdog={WATCHDOG}", slow=100_000, files=file) as process:
         expect_ended(process, place, r"\d", phase, "at work", seconds=90)  # before the disk answers
