@@ -10,13 +10,13 @@ import pytest
 import checkpoints
 import program
 import xici_reference
-from xici_run import (CAP, DATASETS, DTYPES, MAX_TOKENS, Asked, asked, find, is_known, settings)  # noqa: F401, a fixture among them
+from tiny_xici_run import (CAP, DATASETS, DTYPES, MAX_TOKENS, Asked, asked, find, is_known, settings)  # noqa: F401, a fixture among them
 
 pytestmark = pytest.mark.numerics
 
 WAYS = ["minimum", "minus-infinity", "ban"]
 GAP = {"fp32": 1e-4, "fp64": 2e-5}  # of logits
-CAPTURE = 1e-6
+CAPTURE = {"fp32": 4e-6, "fp64": 1e-6}  # worst seen in fp32: 1.01e-6, two roundings of the same sums
 NEAR_TIE = 1e-6  # of routers, whose scores agree to 3e-7 here: a smaller gap could fall the other way
 
 
@@ -108,7 +108,7 @@ def test_captures(run):
     for part in ("prompt", "answer"):
         assert list(found[f"capture/{part}_tokens"]) == [getattr(answer, part + "_tokens") for answer in before.values()]
         expected = np.stack([getattr(answer, part).flatten() for answer in before.values()])
-        np.testing.assert_allclose(found["capture/" + part], expected, rtol=0, atol=CAPTURE, err_msg=part)
+        np.testing.assert_allclose(found["capture/" + part], expected, rtol=0, atol=CAPTURE[run.precision], err_msg=part)
         assert ((found["capture/" + part] > 0) == (expected > 0)).all()
 
 

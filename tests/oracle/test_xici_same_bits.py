@@ -9,7 +9,7 @@ import pytest
 
 import compare_runs
 import program
-from xici_run import asked, settings  # noqa: F401, a fixture
+from tiny_xici_run import asked, settings  # noqa: F401, a fixture
 
 MEMORIES = ["8GB", "0.1%"]  # all questions in flight; one at a time, for this is too little and is exceeded
 WEIGHTS = ["resident", "streamed"]
