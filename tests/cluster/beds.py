@@ -17,7 +17,7 @@ DEMO, MULTILINGUAL = program.ROOT / "demo", program.ROOT / "demo" / "multilingua
 SETTINGS = {  # of trace: 128 units and as many of the second pass
     "trace": dict(model__path=DEMO / "model", cases__path=DEMO / "facts.json", cases__limit=128, cases__discovery=64,
                   select__recurrence=32, run__unit=1),
-    "xici": dict(model__path=MULTILINGUAL / "model", questions__path=MULTILINGUAL / "questions.jsonl", questions__limit=64,
+    "xici": dict(model__path=MULTILINGUAL / "model", questions__path=MULTILINGUAL / "questions.jsonl", questions__limit=128,
                  ask__chat="none", ask__max_tokens=8, identify__layers="all", run__unit=1),
 }
 MERGED = {"trace": "sweep.h5", "xici": "xici.h5"}

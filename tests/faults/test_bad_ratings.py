@@ -10,6 +10,7 @@ from tiny import message, refused, run
 
 BY_FILE = ("xici", "xici.ini", "--rate.by=file")
 BY_MODEL = ("xici", "xici.ini", "--rate.by=model")
+REWRITTEN = ("run/config.ini", "run/lock")  # by every command that opens the run
 WITH_RATINGS = (*BY_FILE, "--rate.file=ratings.jsonl")
 
 
@@ -69,14 +70,14 @@ def test_a_rating(answered, change, words):
     ratings = rated(answers)
     change(ratings)
     write(folder / "ratings.jsonl", ratings)
-    refused(folder, 1, 65, f"ratings.jsonl: {words}", arguments=WITH_RATINGS)
+    refused(folder, 1, 65, f"ratings.jsonl: {words}", arguments=WITH_RATINGS, rewritten=REWRITTEN)
 
 
 def test_no_such_ratings(answered, ranks):
     folder, _ = answered
-    refused(folder, ranks, 65, "ratings.jsonl: no such file", arguments=WITH_RATINGS)
+    refused(folder, ranks, 65, "ratings.jsonl: no such file", arguments=WITH_RATINGS, rewritten=REWRITTEN)
     (folder / "ratings.jsonl").write_text('{"id": ')
-    refused(folder, ranks, 65, "ratings.jsonl: line 1: byte 8: not valid JSON", arguments=WITH_RATINGS)
+    refused(folder, ranks, 65, "ratings.jsonl: line 1: byte 8: not valid JSON", arguments=WITH_RATINGS, rewritten=REWRITTEN)
 
 
 def test_merge_of_answers_that_are_not_rated(answered):
@@ -144,7 +145,7 @@ def test_a_raters_window(with_rater, ranks):
 
 def test_merge_of_a_run_that_no_model_has_rated(with_rater):
     assert run(with_rater, "xici", "xici.ini").returncode == 0
-    line = refused(with_rater, 1, 65, "run: no model has rated", arguments=("merge", "run", "--rate.by=model", "--rate.model=rater"))
+    line = refused(with_rater, 1, 65, "run: no model has rated", arguments=("merge", "run", "--rate.by=model", "--rate.model=rater"), rewritten=REWRITTEN)
     assert "run xici" in line
 
 
@@ -157,4 +158,4 @@ def test_merge_finds_verdicts_without_the_rater(with_rater):
     assert compare_runs.compare(with_rater / "run" / "xici.h5", with_rater / "whole.h5") == []
     [unit, *_] = sorted(with_rater.glob("run/units/rated-*/*.h5"))
     unit.unlink()
-    refused(with_rater, 1, 65, f"{unit.relative_to(with_rater)}: missing, run xici again", arguments=("merge", "run"))
+    refused(with_rater, 1, 65, f"{unit.relative_to(with_rater)}: missing, run xici again", arguments=("merge", "run"), rewritten=REWRITTEN)

@@ -222,16 +222,16 @@ def message(done, code):
     return ours[0]
 
 
-def refused(folder, ranks, code, *words, new_files=(), arguments=("trace", "trace.ini"), environment=None):
+def refused(folder, ranks, code, *words, new_files=(), rewritten=(), arguments=("trace", "trace.ini"), environment=None):
     """Runs a command that must fail with `code` and one line that holds all `words`, and that must leave every file in
-    `folder` as it was and none beside but `new_files`. Returns the line."""
-    before = files_below(folder)
+    `folder` as it was but those `rewritten`, and none beside but `new_files`. Returns the line."""
+    before = {name: content for name, content in files_below(folder).items() if name not in rewritten}
     line = message(run(folder, *arguments, ranks=ranks, environment=environment), code)
     for word in words:
         assert str(word) in line, f"'{word}' is not in: {line}"
     after = files_below(folder)
     assert {name: after.get(name, "gone") for name in before} == before
-    assert set(after) - set(before) <= set(new_files)
+    assert set(after) - set(before) <= {*new_files, *rewritten}
     return line
 
 
