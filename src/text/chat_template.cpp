@@ -32,9 +32,6 @@ constexpr Known known_templates[] = {
     {"bbc58aad99454df60138be9530c9601a0adfe3d8932cda975e1f10b2410ddc51", ChatKind::mixtral_system, "Mixtral-Instruct"},
 };
 
-constexpr const char* describe_it =
-    "set ask.chat = custom with ask.prefix, ask.infix and ask.suffix, or ask.chat = none";
-
 /// A template's text and where it stands.
 struct Found {
     std::string file, text;
@@ -84,11 +81,11 @@ void read_special_tokens(const std::filesystem::path& folder, ChatForm& form) {
 
 }  // namespace
 
-ChatTemplate find_chat_template(const std::filesystem::path& model_folder) {
+ChatTemplate find_chat_template(const std::filesystem::path& model_folder, const char* advice) {
     const auto templates = all_templates(model_folder);
     if (templates.empty())
         fail(Exit::data, "{}: no chat template, in chat_template.jinja or tokenizer_config.json: {}",
-             model_folder.string(), describe_it);
+             model_folder.string(), advice);
     const auto& [file, text] = templates.front();
     const std::string hash = sha256(text);
     const auto known = std::ranges::find_if(known_templates, [&](const Known& k) { return hash == k.sha256; });
@@ -96,7 +93,7 @@ ChatTemplate find_chat_template(const std::filesystem::path& model_folder) {
         fail(Exit::data,
              "{}: expected the chat template of Qwen3, Qwen3-Instruct-2507, Qwen3.6, GLM-4.5 or Mixtral-Instruct, "
              "found another (SHA-256 {}...): {}",
-             file, hash.substr(0, 16), describe_it);
+             file, hash.substr(0, 16), advice);
 
     ChatTemplate chat{known->name, file, {known->kind, "", ""}, ""};
     if (known->kind == ChatKind::mixtral || known->kind == ChatKind::mixtral_system)

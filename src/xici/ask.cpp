@@ -95,7 +95,8 @@ void expect_experts_left(const Asking& asking, const ModelConfig& model, const T
             const std::int64_t left = choosable_experts(model.router, banned);
             if (left < model.router.num_experts_per_tok)
                 fail(Exit::usage,
-                     "identify.cap: question {}: {} experts of layer {} are to be deactivated, which leaves {} to "
+                     "identify.cap, deactivate.caps: question {}: {} experts of layer {} are to be deactivated, which "
+                     "leaves {} to "
                      "choose {} from",
                      asking.questions[static_cast<std::size_t>(trial.question)].id, std::ranges::count(banned, true),
                      layer, left, model.router.num_experts_per_tok);

@@ -126,7 +126,9 @@ bool is_held_out(const XiciConfig::Identify& identify, const Asking& asking, std
 }
 
 std::filesystem::path file_to_rate(const TrialSeries& series) {
-    return series.units.store.folder() / (series.first == 0 ? "answers.jsonl" : "answers-deactivated.jsonl");
+    const Store& store = series.units.store;
+    return store.folder() /
+           (series.first == 0 ? "answers.jsonl" : fmt::format("answers-{}.jsonl", store.series_name()));
 }
 
 std::optional<RatedAnswers> rate_series(const XiciConfig& config, const Asking& asking, const TrialSeries& series) {
@@ -149,7 +151,8 @@ std::optional<RatedAnswers> rate_series(const XiciConfig& config, const Asking& 
         return answers;
     }
     std::vector<AnswerToRate> to_be_rated = to_rate(asking, series, answers);
-    write_answers(file_to_rate(series), to_be_rated);
+    // One that is there holds the same answers, and perhaps ratings that somebody wrote beside them.
+    if (const auto file = file_to_rate(series); !std::filesystem::exists(file)) write_answers(file, to_be_rated);
     if (config.rate.file.empty()) return std::nullopt;
     if (series.first != 0 && !rates_any(config.rate.file, to_be_rated)) return std::nullopt;
     if (series.first != 0) {  // one file of ratings serves both stages, so that it may speak of the first

@@ -79,6 +79,12 @@ void expect_usable(const XiciConfig& config) {
     if (config.rate.by == RateBy::model && config.rate.model.empty())
         fail(Exit::usage, "rate.model: required with rate.by = model");
     if (config.rate.by == RateBy::model) RaterPrompt{config.rate.prompt};
+    if (config.rate.by != RateBy::model && !config.rate.model.empty())
+        fail(Exit::usage, "rate.model: used only with rate.by = model");
+    if (config.ask.chat != Chat::custom && !(config.ask.prefix + config.ask.infix + config.ask.suffix).empty())
+        fail(Exit::usage, "ask.prefix, ask.infix, ask.suffix: used only with ask.chat = custom");
+    for (const std::int64_t cap : config.deactivate.caps.values())
+        if (cap < 1) fail(Exit::usage, "deactivate.caps: expected whole numbers from 1 on, got {}", cap);
     if (config.rate.by != RateBy::file && !config.rate.file.empty())
         fail(Exit::usage, "rate.file: used only with rate.by = file");
 }

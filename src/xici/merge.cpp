@@ -230,9 +230,9 @@ MergeSummary merge_run(const XiciConfig& config, const Store& store, const Attri
 
     MergeSummary said{summary(results), after || sets.empty()};
     if (!said.whole)
-        said.lines.push_back(complete
-                                 ? "the answers with experts deactivated are not rated: rate answers-deactivated.jsonl"
-                                 : "the questions have not been asked again with these experts: run xici again");
+        said.lines.push_back(complete ? fmt::format("the answers with experts deactivated are not rated: rate {}",
+                                                    file_to_rate(again).string())
+                                      : "the questions have not been asked again with these experts: run xici again");
     return said;
 }
 

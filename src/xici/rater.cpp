@@ -25,13 +25,19 @@ UnitSet verdict_units(const XiciConfig& config, const TrialSeries& answered, con
     return {"rated: units", answered.units.store.series("rated-" + name.substr(0, 16)), answered.units.count};
 }
 
+/// The rater's chat template, if it is asked by one.
+std::optional<ChatTemplate> chat_of(const XiciConfig& config) {
+    if (!config.rate.chat) return std::nullopt;
+    return find_chat_template(config.rate.model, "set rate.chat = none");
+}
+
 /// How the rater is asked, and what ends what it says.
 class RaterForm {
   public:
     RaterForm(const XiciConfig& config, const Asking& asking, const TrialSeries& answered, const Tokenizer& tokenizer)
         : config_(config), asking_(asking), answered_(answered), tokenizer_(tokenizer), prompt_(config.rate.prompt) {
         stop_ = stop_tokens(config.rate.model, tokenizer).ids;
-        if (config.rate.chat) chat_ = find_chat_template(config.rate.model);
+        chat_ = chat_of(config);
     }
     const std::vector<std::int32_t>& stop() const { return stop_; }
 
@@ -97,6 +103,12 @@ VerdictTable verdicts_of(const std::vector<AnswerTable>& answers, const std::vec
 
 }  // namespace
 
+void expect_rater(const XiciConfig& config) {
+    read_model_config(config.rate.model);
+    stop_tokens(config.rate.model, Tokenizer(config.rate.model));
+    chat_of(config);
+}
+
 bool compute_verdicts(const XiciConfig& config, Job& job, const Asking& asking, const TrialSeries& answered) {
     RunConfig::Model settings = config.model;
     settings.path = config.rate.model;
@@ -114,6 +126,11 @@ bool compute_verdicts(const XiciConfig& config, Job& job, const Asking& asking, 
     const auto prepare = [&] {
         job.world.together([&] { form.emplace(config, asking, answered, job.model.tokenizer); });
         load = load_of(*job.model.weights, prompt_lengths(job.world, answered, *form), verdict_tokens);
+        if (const auto window = job.model.config.sliding_window; window > 0 && load.work.tokens > window)
+            throw SharedError(Exit::data,
+                              fmt::format("{}/config.json: sliding_window: {} is shorter than the {} tokens "
+                                          "of a prompt and its verdict, which is not supported",
+                                          config.rate.model, window, load.work.tokens));
         return load.work;
     };
     job.with_model(settings, prepare, [&] {
@@ -141,6 +158,9 @@ bool compute_verdicts(const XiciConfig& config, Job& job, const Asking& asking, 
 }
 
 VerdictTable read_verdicts(const XiciConfig& config, const TrialSeries& answered) {
+    if (!std::filesystem::exists(rater_file(answered.units.store)))
+        fail(Exit::data, "{}: no model has rated the answers yet, run xici again with rate.by = model",
+             answered.units.store.folder().string());
     std::string rater = read_file(rater_file(answered.units.store));
     while (!rater.empty() && rater.back() == '\n') rater.pop_back();
     const UnitSet units = verdict_units(config, answered, rater);

@@ -39,6 +39,9 @@ std::pair<Asking, PromptForm> open_questions(const XiciConfig& config, const Job
         asking = read_asking(config.questions);
         form = make_prompts(config, job.model.tokenizer, asking);
         expect_to_fit_window(config, job.model.config, asking);
+        const ModelConfig& model = job.model.config;  // what would be refused later is refused now
+        identify_rules(config.identify, model.is_moe, model.router.score == Score::sigmoid);
+        if (config.rate.by == RateBy::model) expect_rater(config);
     });
     return opened;
 }

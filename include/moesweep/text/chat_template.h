@@ -22,8 +22,10 @@ struct ChatTemplate {
 /// line ends nor an editor's last line makes a template another. Any other change does, however small: what a template
 /// does with a space cannot be told without running it.
 ///
-/// Error(data) if there is none, if it is not one of the known ones (both name the keys that describe a form instead),
-/// if a file is broken, or if Mixtral's names a BOS or EOS token that tokenizer_config.json lacks.
-ChatTemplate find_chat_template(const std::filesystem::path& model_folder);
+/// Error(data) if there is none, if it is not one of the known ones (both end in the advice: which keys describe a form
+/// instead), if a file is broken, or if Mixtral's names a BOS or EOS token that tokenizer_config.json lacks.
+ChatTemplate find_chat_template(
+    const std::filesystem::path& model_folder,
+    const char* advice = "set ask.chat = custom with ask.prefix, ask.infix and ask.suffix, or ask.chat = none");
 
 }  // namespace moesweep

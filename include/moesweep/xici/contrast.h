@@ -26,12 +26,12 @@ struct RatedAnswers {
 /// Whether a language's answers are left out of the contrast, by identify.languages.
 bool is_held_out(const XiciConfig::Identify& identify, const Asking& asking, std::int32_t language);
 
-/// Where answers go out to be rated: RUN/answers.jsonl, and RUN/answers-deactivated.jsonl of the second series.
+/// Where answers go out to be rated: RUN/answers.jsonl, and RUN/answers-deactivated-DIGEST.jsonl of the second series.
 std::filesystem::path file_to_rate(const TrialSeries& series);
 
-/// Rates by rate.by. With rate.by = file, file_to_rate() is written first; nothing where rate.file is empty, or rates
-/// none of the second series: then somebody is to rate these. One file of ratings serves both series. Error(data) for
-/// ratings that do not fit.
+/// Rates by rate.by. With rate.by = file, file_to_rate() is written first, if it is not there; nothing where rate.file
+/// is empty, or rates none of the second series: then somebody is to rate these. One file of ratings serves both
+/// series. Error(data) for ratings that do not fit.
 std::optional<RatedAnswers> rate_series(const XiciConfig& config, const Asking& asking, const TrialSeries& series);
 
 /// What was found of one dataset.

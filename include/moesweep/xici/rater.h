@@ -44,6 +44,9 @@ void tables(U& unit, Visit&& visit) {
     visit("verdicts", unit.verdicts);
 }
 
+/// Error(usage, data) for a rater that cannot be asked, as far as that is known before there are answers.
+void expect_rater(const XiciConfig& config);
+
 /// Rates the finished answers of a series with the model of rate.model, whose weights take the place of the run's own
 /// meanwhile. Its verdicts are a series of units, named by the rater, its prompt and the answers. False if the run
 /// stops. Every rank calls it. SharedError for a rater that cannot be opened.

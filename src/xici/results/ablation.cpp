@@ -113,7 +113,7 @@ ResultTable ablation_of(const Findings& f, bool held_out) {
          {"silenced", "", "sets whose question was right in some language and is in none", count(&Ablation::silenced)},
          {"disobeyed", "", "choices of a deactivated expert, over tokens and layers",
           values_of(lines, &Line::disobeyed)}},
-        {{"paper", "Table 2; by cap, Figure 2"}}};
+        {{"paper", "arXiv 2603.17102, Table 2; by cap, Figure 2"}}};
     add_rate(table, lines, "success", "ablation success rate: lost / right", &Ablation::success);
     add_rate(table, lines, "gain", "spurious gain rate: gained / wrong", &Ablation::gain);
     add_rate(table, lines, "difference", "success - gain", &Ablation::difference);

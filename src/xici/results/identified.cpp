@@ -45,7 +45,7 @@ ResultTable identified_table(const Findings& f) {
              {"capped", "", "questions whose experts identify.cap cuts", values_of(lines, &Line::capped)},
              {"tested", "", "U tests", values_of(lines, &Line::tested)},
              {"significant", "", "share of them with p < identify.alpha", ratio(&Line::significant, &Line::tested)}},
-            {{"paper", "Table 2"}}};
+            {{"paper", "arXiv 2603.17102, Table 2"}}};
 }
 
 ResultTable layers_table(const Findings& f) {
@@ -82,7 +82,7 @@ ResultTable layers_table(const Findings& f) {
              {"identified", "", "times an expert of it is a question's", values_of(lines, &Line::identified)},
              {"experts", "", "different ones among them", values_of(lines, &Line::experts)},
              {"blacklisted", "", "experts left out as generalists", values_of(lines, &Line::blacklisted)}},
-            {{"paper", "Figures 3 and 4"}}};
+            {{"paper", "arXiv 2603.17102, Figures 3 and 4"}}};
 }
 
 }  // namespace moesweep

@@ -68,7 +68,7 @@ ResultTable outcomes_table(const Findings& f) {
              {"all_right", "", "questions answered right in every language", values_of(lines, &Line::all_right)},
              {"all_wrong", "", "questions answered right in none", values_of(lines, &Line::all_wrong)},
              {"mixed", "", "questions answered right in some: those with a contrast", values_of(lines, &Line::mixed)}},
-            {{"paper", "Table 1"}}};
+            {{"paper", "arXiv 2603.17102, Table 1"}}};
 }
 
 ResultTable languages_table(const Findings& f) {
