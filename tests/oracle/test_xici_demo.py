@@ -1,5 +1,6 @@
-"""The second method on the multilingual demo against the demo's own evaluation, which knows transformers and scipy alone: the same
-answers, ratings, experts and rates. Every number of an ablation again from the file's answers and ratings."""
+"""The second method on the multilingual demo against the demo's own evaluation, which knows transformers and scipy
+alone: the same answers, ratings, experts and rates. Every count of an ablation again from the file's answers and
+ratings."""
 
 import sys
 

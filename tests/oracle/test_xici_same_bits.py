@@ -1,5 +1,5 @@
-"""The bits of an xici run do not depend on ranks, expert groups, units, or how many sequences share a step; files that were lost
-are made again."""
+"""The bits of an xici run do not depend on ranks, expert groups, units, or how many sequences share a step; files that
+were lost are made again."""
 
 import itertools
 import os
