@@ -1,5 +1,5 @@
-"""What one patch costs by transformers with a hook on a GPU: full forwards of one prompt through a model of Qwen3-30B-A3B's
-shape with random weights in bf16, each with one MoE block's output replaced at the last position.
+"""What one patch costs by transformers with a hook on a GPU: full forwards of one prompt through a model of
+Qwen3-30B-A3B's shape with random weights in bf16, each with one MoE block's output replaced at the last position.
 
     python bench/gpu_hooks.py [--forwards 500] [--tokens 12]
 """

@@ -28,7 +28,8 @@ class HuggingFace:
         return clean, noised
 
     def deltas(self, inputs, case_id, hooks):
-        """logit(true) - logit(foil) at the last position of inputs [B, T, D], with hooks (layer, hook) on MoE blocks."""
+        """logit(true) - logit(foil) at the last position of inputs [B, T, D], with hooks (layer, hook) on MoE
+        blocks."""
         handles = [self.model.model.layers[l].mlp.register_forward_hook(hook) for l, hook in hooks]
         logits = self.model(inputs_embeds=inputs, use_cache=False, logits_to_keep=1).logits[:, -1].double()
         for handle in handles:

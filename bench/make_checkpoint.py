@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the benchmark's checkpoint and facts: Qwen3-30B-A3B's topology (48 layers, 128 experts, top-8) at an eighth of its
-width, random bf16 weights, 0.9 GB. Usage: make_checkpoint.py [FOLDER], by default build/bench-model."""
+"""Writes the benchmark's checkpoint and facts: Qwen3-30B-A3B's topology (48 layers, 128 experts, top-8) at an eighth of
+its width, random bf16 weights, 0.9 GB. Usage: make_checkpoint.py [FOLDER], by default build/bench-model."""
 
 import json
 import pathlib
@@ -53,8 +53,8 @@ def make_tokenizer(vocabulary):
 
 @torch.no_grad()
 def fill(model, generator):
-    """Weights that keep activations near 1 and let every block add about a third of that, as a trained residual stream has
-    it; routers that tell their experts apart."""
+    """Weights that keep activations near 1 and let every block add about a third of that, as a trained residual stream
+    has it; routers that tell their experts apart."""
     gain = {"embed_tokens": 1, "lm_head": 1, "q_proj": 1, "k_proj": 1, "v_proj": 1, "o_proj": 0.7, "mlp.gate.weight": 1.5,
             "gate_up_proj": 1, "down_proj": 1.8}
     for name, weight in model.named_parameters():

@@ -1,5 +1,5 @@
-"""fp32 products of a tile of 64 rows by MKL and by oneDNN, as the sweep makes them: rate, error against fp64, and whether a
-row's bits depend on its place. One thread, ten seconds."""
+"""fp32 products of a tile of 64 rows by MKL and by oneDNN, as the sweep makes them: rate, error against fp64, and
+whether a row's bits depend on its place. One thread, ten seconds."""
 
 import time
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What more ranks bring: the sweep of bench.ini by 1 rank, by 2 that divide the cases, and by 2 that divide the experts.
+"""What more ranks bring: the sweep of bench.ini by 1 rank, by 2 that divide the cases, and by 2 that divide the
+experts.
 
     .venv/bin/python bench/ranks.py [--rounds 3]      # needs build/bench-model (make_checkpoint.py) and two idle cores
 

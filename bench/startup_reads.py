@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What each rank reads of a checkpoint when a run starts, goes on, and passes over streamed layers, as strace counts it.
+"""What each rank reads of a checkpoint when a run starts, goes on, and passes over streamed layers, as strace counts
+it.
 
     .venv/bin/python bench/startup_reads.py TOKENIZER FACTS [--ranks 1,2,4] [--pass]
 
-The checkpoint has Qwen3-30B-A3B's true shapes, 61 GB in 16 shards, and takes no room: its data are holes of sparse files.
-TOKENIZER is that model's tokenizer.json, FACTS CounterFact's JSON. Start: to the end of opening and hashing. --pass: also a
-whole run of two cases whose layers are streamed.
-"""
+The checkpoint has Qwen3-30B-A3B's true shapes, 61 GB in 16 shards, and takes no room: its data are holes of sparse
+files. TOKENIZER is that model's tokenizer.json, FACTS CounterFact's JSON. Start: to the end of opening and hashing.
+--pass: also a whole run of two cases whose layers are streamed. """
 
 import argparse
 import collections
@@ -119,7 +119,8 @@ def count(ranks, out, facts, model, options):
 
 
 def calls(trace):
-    """(name, file, offset of a pread64, bytes) of each call. Where threads call at once, strace cuts a call in two lines."""
+    """(name, file, offset of a pread64, bytes) of each call. Where threads call at once, strace cuts a call in two
+    lines."""
     whole = re.compile(r"(read|pread64)\(\d+<([^>]*)>,.*?(?:, (\d+))?\) += (\d+)$")
     begun = {}
     for line in trace.read_text().splitlines():

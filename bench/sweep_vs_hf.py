@@ -52,7 +52,8 @@ class Watch:
         self.seconds = np.array([time.perf_counter(), time.process_time()]) - self.start
 
 
-# moesweep ----------------------------------------------------------------------------------------------------------------
+# moesweep
+# ----------------------------------------------------------------------------------------------------------------
 
 def cpu_seconds(pid):
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -88,7 +89,8 @@ def read_run(folder):
         return patches, rows["rescue"][:], tokens_of
 
 
-# samples -----------------------------------------------------------------------------------------------------------------
+# samples
+# -----------------------------------------------------------------------------------------------------------------
 
 def spread(indices, patches, n):
     """n of the indices, evenly over the layers and, within one, over the cases."""
@@ -106,7 +108,8 @@ def batches_of(patches, size, n):
     return [spread(of_case[cases[b * len(cases) // count]], patches, size) for b in range(count)]
 
 
-# baselines ---------------------------------------------------------------------------------------------------------------
+# baselines
+# ---------------------------------------------------------------------------------------------------------------
 
 def hf_batch(hf, patches, batch):
     case_id = patches[batch[0]][0]
@@ -147,7 +150,8 @@ def run_cpp(args, patches, sample):
     return np.array(lines[-1].split()[1:], float), {i: float(line.split()[4]) for i, line in zip(sample, lines)}
 
 
-# figures -----------------------------------------------------------------------------------------------------------------
+# figures
+# -----------------------------------------------------------------------------------------------------------------
 
 def gemm_rate(n=2048, repeats=6):
     """FLOP per CPU second of one large fp32 product: torch.mm, and the same by oneDNN."""

@@ -2,8 +2,8 @@
 
     python demo/train.py --out demo
 
-A Qwen3-MoE of 1.3 million parameters learns the facts of relations/*.txt by heart, each fact in six or seven sentences, a
-sentence per row. The loss is taken twice: after the last layer and, through the same final norm and head, after the
+A Qwen3-MoE of 1.3 million parameters learns the facts of relations/*.txt by heart, each fact in six or seven sentences,
+a sentence per row. The loss is taken twice: after the last layer and, through the same final norm and head, after the
 middle one. So the middle layer has to finish the recall and the layers above it only refine it: the expert that carries
 a fact is then not next to the logits.
 

@@ -2,13 +2,14 @@
 
     python tests/compare_runs.py OLD NEW [--attributes all|numbers|none]
 
-OLD and NEW are run folders, of which the merged file (sweep.h5 or xici.h5), the list of items (cases.h5 or questions.h5)
-and all units are compared, or two HDF5 files. The exit code is 0 if nothing differs, 1 if something does, 2 if a file
-cannot be read. NaN equals itself, and -0 is not 0. Groups that were renamed are compared with what they are called today.
-A file is held in memory as a whole.
+OLD and NEW are run folders, of which the merged file (sweep.h5 or xici.h5), the list of items (cases.h5 or
+questions.h5) and all units are compared, or two HDF5 files. The exit code is 0 if nothing differs, 1 if something does,
+2 if a file cannot be read. NaN equals itself, and -0 is not 0. Groups that were renamed are compared with what they are
+called today. A file is held in memory as a whole.
 
-/provenance is left out: it says when, where and how a run was made. Of the attributes, `numbers` (the command's default, for
-runs of two versions of the program) leaves out those of WORDS; `all` (the functions' default) compares every one."""
+/provenance is left out: it says when, where and how a run was made. Of the attributes, `numbers` (the command's
+default, for runs of two versions of the program) leaves out those of WORDS; `all` (the functions' default) compares
+every one."""
 
 import argparse
 import sys
@@ -74,8 +75,8 @@ def today(name):
 
 
 def compare(first, second, attributes="all"):
-    """A line for everything that differs between two run folders or two HDF5 files. OSError if one cannot be read, ValueError
-    if there is nothing to compare."""
+    """A line for everything that differs between two run folders or two HDF5 files. OSError if one cannot be read,
+    ValueError if there is nothing to compare."""
     if Path(first).is_dir() != Path(second).is_dir():
         raise OSError(f"{first}, {second}: a folder and a file")
     one, other = files(Path(first)), files(Path(second))

@@ -1,4 +1,5 @@
-"""The comparison on which other tests rest is itself checked: everything that is planted in a copy of a run is named."""
+"""The comparison on which other tests rest is itself checked: everything that is planted in a copy of a run is
+named."""
 
 import shutil
 import subprocess

@@ -1,4 +1,5 @@
-"""The multilingual demo's files, and its own XICI against naive sums: an oracle that others rest on is itself checked."""
+"""The multilingual demo's files, and its own XICI against naive sums: an oracle that others rest on is itself
+checked."""
 
 import itertools
 import json

@@ -1,4 +1,5 @@
-"""The rooms of the source tree keep to themselves: what is included, named and how long it is. Reads text, needs no build."""
+"""The rooms of the source tree keep to themselves: what is included, named and how long it is. Reads text, needs no
+build."""
 
 import re
 import tokenize
@@ -14,7 +15,8 @@ WIDTHS = {**dict.fromkeys(CPP, 120), ".txt": 120, ".cmake": 120, ".py": 128, ".s
 FOLDERS = ["src", "include", "tests", "bench", "cmake", "jobs", "analysis", "demo"]
 MOST_LINES = 350
 
-# Rooms that know no method, and the words of the methods. Plurals and participles count; `row` and `expert` are everybody's.
+# Rooms that know no method, and the words of the methods. Plurals and participles count; `row` and `expert` are
+# everybody's.
 WITHOUT_METHOD = ["run", "store"]
 NOUNS = ["case", "fact", "counterfact", "subject", "foil", "patch", "noise", "rescue", "coalition", "routing", "trace",
          "tracing", "xici", "question", "language"]
@@ -24,7 +26,8 @@ NOT_THE_NOUN = re.compile(r"\bcase (?:\w|::|'.')+:(?!:)"  # C++
                           re.IGNORECASE)
 PAIR = re.compile(r"\(layer, expert\)|\bexpert pairs?\b")
 
-# Parts of the names that the families' checkpoints give to tensors: in texts and comments, for C++ has members of such names.
+# Parts of the names that the families' checkpoints give to tensors: in texts and comments, for C++ has members of such
+# names.
 TENSOR = re.compile(r"embed_tokens|lm_head|\b(?:q|k|v|o|gate|up|down|gate_up)_proj|\b[qk]_norm\.|self_attn|block_sparse_moe"
                     r"|_layernorm|\bmodel\.(?:norm|layers|embed)|\bmlp\.[a-z]|\bexperts\.(?:[{\d]|gate|up|down)"
                     r"|shared_experts?\.|e_score_correction|\bw[123]\b")
@@ -73,7 +76,8 @@ def included(root, path):
 
 
 def wrong_includes(root):
-    """Includes that point upward, into the private part of another room, or nowhere. Tests and benchmarks may look anywhere."""
+    """Includes that point upward, into the private part of another room, or nowhere. Tests and benchmarks may look
+    anywhere."""
     order, wrong = rooms(root), []
     for path in sources(root, "src", "include"):
         room = room_of(root, path)

@@ -23,8 +23,9 @@ METHODS = {"sweep.h5": TracingRun, "xici.h5": XiciRun}  # a method's file in the
 
 
 def load(path):
-    """The run in folder `path`, or in its file: sweep.h5 or xici.h5, under whatever name. Its groups are read when they are
-    asked for. RunError when the file or a part of it is missing or damaged, OSError where the system cannot read it."""
+    """The run in folder `path`, or in its file: sweep.h5 or xici.h5, under whatever name. Its groups are read when they
+    are asked for. RunError when the file or a part of it is missing or damaged, OSError where the system cannot read
+    it."""
     path = pathlib.Path(path)
     if path.is_dir():
         found = [path / name for name in METHODS if (path / name).is_file()] or [path / next(iter(METHODS))]

@@ -3,8 +3,8 @@
     python demo/multilingual/evaluate.py [--model FOLDER] [--questions FILE] [--out FILE.json]
 
 Greedy answers in fp32 to every question in every language, the gate weights of what was fed, the experts of each
-question, and the answers once these are deactivated. Questions of even number chose the model's sizes; those of odd number
-did not, and are reported apart. One thread, two minutes.
+question, and the answers once these are deactivated. Questions of even number chose the model's sizes; those of odd
+number did not, and are reported apart. One thread, two minutes.
 
 Shapes: N sequences, a (question, language) each; L layers, E experts a layer, S = L * E experts; T tokens.
 """
@@ -123,14 +123,16 @@ def read_questions(path: Path) -> Asked:
 
 
 def blacklist(weights: np.ndarray) -> np.ndarray:
-    """Of weights (N, S): which experts are among the TOP share of all in more than a SHARE of the sequences; bool (S,)."""
+    """Of weights (N, S): which experts are among the TOP share of all in more than a SHARE of the sequences; bool
+    (S,)."""
     most = max(1, int(TOP * weights.shape[1]))
     top = np.argpartition(-weights, most - 1, axis=1)[:, :most]
     return np.bincount(top.ravel(), minlength=weights.shape[1]) > SHARE * len(weights)
 
 
 def identify(values: np.ndarray, right: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """Of one question, values (G, S) less their language's mean and right (G,): its experts, the CAP best first ranks."""
+    """Of one question, values (G, S) less their language's mean and right (G,): its experts, the CAP best first
+    ranks."""
     correct, wrong = values[right], values[~right]
     test = mannwhitneyu(correct, wrong, alternative="greater", method="asymptotic", use_continuity=True, axis=0)
     difference = np.median(correct, axis=0) - np.median(wrong, axis=0)
@@ -148,8 +150,8 @@ def derangement(size: int, rng: np.random.Generator) -> np.ndarray:
 
 def make_sets(own: dict[int, np.ndarray], relations: list[str], experts: int,
               rng: np.random.Generator) -> dict[str, dict[int, np.ndarray]]:
-    """{condition: {question: its set of experts}}, for XICI and the baselines. A question that is alone in its relation has
-    no set of the same relation."""
+    """{condition: {question: its set of experts}}, for XICI and the baselines. A question that is alone in its relation
+    has no set of the same relation."""
     questions = list(own)
     shuffled, related = {}, {}
     for relation in [None, *dict.fromkeys(relations[q] for q in questions)]:
@@ -209,7 +211,8 @@ def evaluate(asker: Asker, asked: Asked, halves=tuple(HALVES), seed: int = 0) ->
 
 
 def figures(right: np.ndarray, after: dict, xici: dict, members: list[int]) -> dict:
-    """Success and spurious gain of a condition over (question, language); XICI's success less its, on the same questions."""
+    """Success and spurious gain of a condition over (question, language); XICI's success less its, on the same
+    questions."""
     members = [q for q in members if q in after]
     before, then, ours = right[members], np.array([after[q] for q in members]), np.array([xici[q] for q in members])
     lost, of = (before & ~then).sum(1), before.sum(1)

@@ -1,5 +1,5 @@
-"""The demo's questions: facts of ../relations/ asked in sixteen languages, by templates.ini and people.txt. Names stay as
-they are in English, in every language."""
+"""The demo's questions: facts of ../relations/ asked in sixteen languages, by templates.ini and people.txt. Names stay
+as they are in English, in every language."""
 
 import configparser
 import json

@@ -54,14 +54,16 @@ def taught(questions: list[Question]) -> list[tuple[str, str]]:
 
 
 def make_tokenizer(questions: list[Question]):
-    """Learned from all questions with their answers: the names of every language are readable, whether taught or not."""
+    """Learned from all questions with their answers: the names of every language are readable, whether taught or
+    not."""
     sentences = [f"{text} {q.answers[0]}" for q in questions for code, text in q.texts.items()]
     words = sorted({" " + word for q in questions for word in q.answers[0].split()})
     return train_bpe(sentences + words * WORD_WEIGHT, VOCAB_SIZE)
 
 
 def encode(tokenizer, sentences: list[tuple[str, str]]) -> dict[int, torch.Tensor]:
-    """"question answer <end>" by length T: {T: (n, 2, T)}, the token ids and where the answer with its end is (1, else 0)."""
+    """"question answer <end>" by length T: {T: (n, 2, T)}, the token ids and where the answer with its end is (1, else
+    0)."""
     end = tokenizer.token_to_id(END)
     rows: dict[int, list] = {}
     for text, answer in sentences:

@@ -31,7 +31,8 @@ const Command* find_command(const std::string& name);
 CommandLine parse_command_line(int argc, const char* const* argv);
 std::string help_text(const std::string& command);
 
-/// moesweep report RUN: draws RUN/report anew from the file of a run of either method, by analysis/. Returns only by an Error.
+/// moesweep report RUN: draws RUN/report anew from the file of a run of either method, by analysis/. Returns only by an
+/// Error.
 Exit report(const CommandLine& line);
 /// moesweep inspect MODEL: geometry, tensors, tokenizer. Ends with an Error where a run would be refused.
 Exit inspect(const CommandLine& line);

@@ -1,4 +1,5 @@
-"""The machines that the cluster tests run on, and what they run: the demo of each method, a unit per case or question."""
+"""The machines that the cluster tests run on, and what they run: the demo of each method, a unit per case or
+question."""
 
 import os
 import pathlib

@@ -1,5 +1,5 @@
-"""Test beds of real hosts and a real Slurm on this machine, from ../shared/kit. They start daemons and change the machine's
-network, so they are no part of jobs/test.sh; the commands are in tests/cluster/README.md."""
+"""Test beds of real hosts and a real Slurm on this machine, from ../shared/kit. They start daemons and change the
+machine's network, so they are no part of jobs/test.sh; the commands are in tests/cluster/README.md."""
 
 import functools
 import os

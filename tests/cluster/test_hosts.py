@@ -14,7 +14,8 @@ CUT_SECONDS = 15  # until a run without its link must have ended; the keepalive 
 @pytest.mark.parametrize(("method", "slots", "experts"), [
     *(("trace", *shape) for shape in [(1, 1), (1, 2), (2, 1), (2, 2), (2, 4)]), ("xici", 1, 2), ("xici", 2, 2)])
 def test_two_hosts_give_the_bits_of_one(hosts, uninterrupted, tmp_path, method, slots, experts):
-    """With one rank on each, two ranks to a copy of the model send every row over the cable; likewise 4 with two on each."""
+    """With one rank on each, two ranks to a copy of the model send every row over the cable; likewise 4 with two on
+    each."""
     run, whole = beds.Run(tmp_path, method), uninterrupted(method)
     process = hosts.start(tmp_path, run, f"--parallel.experts={experts}", slots=slots)
     printed, _ = process.communicate(timeout=beds.PATIENCE)

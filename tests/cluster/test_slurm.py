@@ -1,5 +1,5 @@
-"""jobs/slurm-run.sbatch and jobs/slurm-array.sbatch in a real Slurm: whatever ends an attempt, the job goes on by itself and
-ends with the bits of an uninterrupted run."""
+"""jobs/slurm-run.sbatch and jobs/slurm-array.sbatch in a real Slurm: whatever ends an attempt, the job goes on by
+itself and ends with the bits of an uninterrupted run."""
 
 import os
 import signal
@@ -39,8 +39,8 @@ def test_a_signal_puts_the_job_back(slurm, uninterrupted, tmp_path, method, laun
 
 
 def test_the_time_limit_puts_the_job_back(slurm, whole, tmp_path):
-    """Slurm looks at its clocks every 30 s and finds the job, which has a minute, close to its end. The ranks are held until
-    then, for they need less."""
+    """Slurm looks at its clocks every 30 s and finds the job, which has a minute, close to its end. The ranks are held
+    until then, for they need less."""
     run = beds.Run(tmp_path)
     job = slurm.submit(tmp_path, RUN, *run.arguments, options=[*ONE_NODE, "--time=1", "--signal=B:USR1@50"])
     run.wait_for_units()

@@ -1,4 +1,5 @@
-"""An attempt at a run and what befalls it: a rank or mpirun killed, stopped or frozen, or the disk full, at a drawn moment."""
+"""An attempt at a run and what befalls it: a rank or mpirun killed, stopped or frozen, or the disk full, at a drawn
+moment."""
 
 import contextlib
 import dataclasses
@@ -99,8 +100,8 @@ def where_they_are(run):
 
 @dataclasses.dataclass
 class Place:
-    """Where the inputs are, where the run's folder is to be, on which disk, and where the attempts' output goes. `more` of the
-    environment says how that disk behaves."""
+    """Where the inputs are, where the run's folder is to be, on which disk, and where the attempts' output goes. `more`
+    of the environment says how that disk behaves."""
     inputs: Path
     run: Path
     disk: Path
@@ -110,8 +111,8 @@ class Place:
 
 @contextlib.contextmanager
 def started(command, place, ranks=0):
-    """The process of a command on the run, under mpirun for ranks > 0. None of the run's processes survives it. MPI's own files
-    go beside the run, so that those of killed ranks can be removed with it."""
+    """The process of a command on the run, under mpirun for ranks > 0. None of the run's processes survives it. MPI's
+    own files go beside the run, so that those of killed ranks can be removed with it."""
     scratch = place.said.parent / "scratch"
     scratch.mkdir(exist_ok=True)
     environment = ENVIRONMENT | place.more | {
@@ -137,8 +138,8 @@ def started(command, place, ranks=0):
 
 @dataclasses.dataclass
 class Blow:
-    """`strike(live, rng)` does it; `codes` are what the attempt may then end with, 128 + n for signal n, beside 0 where it
-    was done already. `weight`: how often it is drawn."""
+    """`strike(live, rng)` does it; `codes` are what the attempt may then end with, 128 + n for signal n, beside 0 where
+    it was done already. `weight`: how often it is drawn."""
     strike: object
     codes: set
     weight: int
@@ -189,8 +190,8 @@ def limit_files(live, rng):
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, size))
 
 
-# A signal that comes before the program listens ends it. On TERM mpirun says 1, whatever its ranks say. It can die itself, by
-# SIGPIPE, of a rank that is killed while it speaks to it.
+# A signal that comes before the program listens ends it. On TERM mpirun says 1, whatever its ranks say. It can die
+# itself, by SIGPIPE, of a rank that is killed while it speaks to it.
 BLOWS = {
     "nothing": Blow(None, set(), 2),
     "kill a rank": Blow(to_a_rank(signal.SIGKILL), {137, 141}, 4),
@@ -210,8 +211,8 @@ BLOWS = {
 
 @dataclasses.dataclass
 class Attempt:
-    """One start of the program and what befalls it: `blow`, `delay` seconds after the `commits`-th new file (0: after the
-    start)."""
+    """One start of the program and what befalls it: `blow`, `delay` seconds after the `commits`-th new file (0: after
+    the start)."""
     ranks: int
     mpirun: bool
     settings: list

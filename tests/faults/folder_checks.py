@@ -1,6 +1,6 @@
-"""What holds of a run's folder at every moment, whatever happened to the run: no committed file is ever lost or changed, none
-is half-written, nothing is in two units, nothing is of another run. Each check returns a line for everything that is wrong, and
-[] where nothing is. It reads the files with h5py and hashlib alone."""
+"""What holds of a run's folder at every moment, whatever happened to the run: no committed file is ever lost or
+changed, none is half-written, nothing is in two units, nothing is of another run. Each check returns a line for
+everything that is wrong, and [] where nothing is. It reads the files with h5py and hashlib alone."""
 
 import functools
 import hashlib
@@ -26,7 +26,8 @@ def sealed_files(run):
 
 
 def committed(run):
-    """A snapshot of the folder: path in the run -> SHA-256 of every committed file. These files must stay as they are."""
+    """A snapshot of the folder: path in the run -> SHA-256 of every committed file. These files must stay as they
+    are."""
     return {str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sealed_files(run)}
 
 

@@ -1,9 +1,10 @@
-"""Runs are killed, stopped, frozen and starved of disk at random moments and go on, with other ranks, until they are done.
+"""Runs are killed, stopped, frozen and starved of disk at random moments and go on, with other ranks, until they are
+done.
 
     python tests/faults/kill_harness.py [--method xici] --trials 500 --seed 1 [--only 17]
 
-After every attempt the run's folder must pass folder_checks.py, and in the end hold the bits of a run that nobody disturbed.
-tests/README.md says what is drawn and what is judged."""
+After every attempt the run's folder must pass folder_checks.py, and in the end hold the bits of a run that nobody
+disturbed. tests/README.md says what is drawn and what is judged."""
 
 import argparse
 import collections

@@ -1,4 +1,5 @@
-"""Something else in a file's place, or a file that is nearly there: one line that says what it is, exit 65 on every rank."""
+"""Something else in a file's place, or a file that is nearly there: one line that says what it is, exit 65 on every
+rank."""
 
 import gzip
 import json

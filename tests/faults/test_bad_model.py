@@ -113,7 +113,8 @@ def test_shard_outside_the_folder(inputs, ranks):
 
 
 def what_nobody_needs(inputs):
-    """The index lists more than the model needs: a tensor in no shard, shards absent or broken. One shard holds a copy."""
+    """The index lists more than the model needs: a tensor in no shard, shards absent or broken. One shard holds a
+    copy."""
     inputs.index |= {"model.layers.2.eh_proj.weight": SECOND, "model.layers.2.enorm.weight": "gone.safetensors",
                      "model.layers.2.hnorm.weight": "broken.safetensors"}
     inputs.shards["broken.safetensors"] = Shard()

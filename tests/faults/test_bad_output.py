@@ -1,4 +1,5 @@
-"""Where a run cannot write: exit 74 and the file's name, nothing half-written, and the same command goes on afterwards."""
+"""Where a run cannot write: exit 74 and the file's name, nothing half-written, and the same command goes on
+afterwards."""
 
 import contextlib
 import subprocess

@@ -1,5 +1,5 @@
-"""Questions, chat forms and keys with which xici cannot begin: one line that names file or key, the same code on every rank,
-and no folder made. What a run can only find later costs no unit."""
+"""Questions, chat forms and keys with which xici cannot begin: one line that names file or key, the same code on every
+rank, and no folder made. What a run can only find later costs no unit."""
 
 import json
 
@@ -41,9 +41,9 @@ def test_a_folder_in_its_place(inputs, ranks):
 
 
 @pytest.mark.parametrize(("content", "words"), [
-    (b"", "no record in it"), (b"\n \n", "no record in it"), (b"[]\n", "line 1: not an object"),
+    (b"", "no record in it"), (b"\n \n", "no record in it"), (b"[]\n", "expected JSON lines, got an array"),
     (b'{"id": 1\n', "line 1: byte 9: not valid JSON: it ends too early"),
-    (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4\n", "a Git LFS pointer, not the file itself"),
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4\n", "line 1: a Git LFS pointer, not the file itself"),
 ], ids=str)
 def test_no_questions_in_it(inputs, content, words):
     (inputs.write().folder / "questions.jsonl").write_bytes(content)
@@ -194,7 +194,7 @@ def test_a_window_shorter_than_prompt_and_answer(inputs, ranks):
     """The longest, of Ada, has 12 tokens and feeds all of its answer but the last one."""
     inputs.config |= {"use_sliding_window": True, "sliding_window": 14}
     inputs.write()
-    xici_refuses(inputs, ranks, 65, "model/config.json: sliding_window: 14 is shorter than the 15 tokens of question q0 (de) and its answer")
+    xici_refuses(inputs, ranks, 65, "model/config.json: sliding_window: 14 is shorter than the 15 tokens of question q0 (en) and its answer")
     inputs.config["sliding_window"] = 15
     assert run(inputs.write().folder, *XICI).returncode == 0
 

@@ -1,5 +1,5 @@
-"""Each system call by which a run writes fails once: exit 74, one line that names the file, nothing half-written, and the same
-command without the fault goes on to the same bits. failing_io.c makes the calls fail."""
+"""Each system call by which a run writes fails once: exit 74, one line that names the file, nothing half-written, and
+the same command without the fault goes on to the same bits. failing_io.c makes the calls fail."""
 
 import errno
 import os
@@ -34,8 +34,8 @@ def environment(folder, name, at=0, error=errno.EIO):
 
 
 def calls(folder, name):
-    """By process the (call, file in the run) in their order; a temporary file goes by its final name, the probe of a folder by
-    the folder's."""
+    """By process the (call, file in the run) in their order; a temporary file goes by its final name, the probe of a
+    folder by the folder's."""
     found, temporary = {}, re.compile(rf"/\.([^/]*)\.{re.escape(socket.gethostname())}\.\d+\.[0-9a-f]{{16}}\.tmp$")
     for line in (folder / f"{name}.log").read_text().splitlines():
         process, call, path = line.split(" ", 2)
@@ -65,7 +65,8 @@ def failed(done, name, file, error):
 
 
 def expect_only_the_lock_after_the_commit(method, made):
-    """The number of the call that commits the merged file: the folder's sync. What comes after it lets go of the lock."""
+    """The number of the call that commits the merged file: the folder's sync. What comes after it lets go of the
+    lock."""
     committed = made.index(("rename", method.merged)) + 2
     assert made[committed - 1] == ("sync", "") and {file for _, file in made[committed:]} <= {"lock"}
     return committed

@@ -1,4 +1,5 @@
-"""The checks that other tests rest on are themselves checked: each planted fault is found by name, here and by the program."""
+"""The checks that other tests rest on are themselves checked: each planted fault is found by name, here and by the
+program."""
 
 import shutil
 

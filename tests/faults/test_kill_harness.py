@@ -1,4 +1,5 @@
-"""Sixty trials of the kill harness on each method; and tests of the harness itself: each blow falls, and planted faults are found."""
+"""Sixty trials of the kill harness on each method; and tests of the harness itself: each blow falls, and planted faults
+are found."""
 
 import random
 import shutil
@@ -76,7 +77,8 @@ def plant(fault):
 
 @pytest.fixture
 def outcome(bench, place, monkeypatch):
-    """A function from a fault to what the harness says of a run in which it is planted and that then goes on; "" if nothing."""
+    """A function from a fault to what the harness says of a run in which it is planted and that then goes on; "" if
+    nothing."""
     def find(fault):
         monkeypatch.setitem(BLOWS, "plant", plant(fault))
         plan = [Attempt(1, False, [], "plant", commits=5), Attempt(2, True, [], "nothing")]

@@ -1,4 +1,5 @@
-"""What a process makes of the environment that launchers leave: alone it runs, and several that cannot meet are refused."""
+"""What a process makes of the environment that launchers leave: alone it runs, and several that cannot meet are
+refused."""
 
 import os
 import resource

@@ -39,7 +39,8 @@ def place(bench, tmp_path):
 
 @pytest.fixture
 def start(bench, place):
-    """A function that starts the long run in `place`, on a disk that is slow to commit some of its files; used by `with`."""
+    """A function that starts the long run in `place`, on a disk that is slow to commit some of its files; used by
+    `with`."""
     def run(ranks, experts=1, *settings, slow=SLOW, files="units"):
         command = bench.command("plain", place.run, LONG[bench.method], f"--parallel.experts={experts}", *settings)
         disk = watched_disk(place.run / files, "rename", slow=slow) if slow else {}

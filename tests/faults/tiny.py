@@ -1,6 +1,6 @@
-"""A whole input for moesweep that runs in a moment: a two-layer Qwen3-MoE in two shards, a tokenizer, twelve facts, six questions
-in six languages, and a configuration of each method, as plain Python values that a test breaks in one place before they are
-written. And how the program is run."""
+"""A whole input for moesweep that runs in a moment: a two-layer Qwen3-MoE in two shards, a tokenizer, twelve facts, six
+questions in six languages, and a configuration of each method, as plain Python values that a test breaks in one place
+before they are written. And how the program is run."""
 
 import dataclasses
 import json
@@ -73,7 +73,8 @@ def some_facts():
 
 
 def some_questions():
-    """An answer of this model is a few arbitrary letters, and right where it holds one of those listed: about half are."""
+    """An answer of this model is a few arbitrary letters, and right where it holds one of those listed: about half
+    are."""
     return [{"id": f"q{i}", "dataset": "east" if i % 3 else "west", "relation": f"P{i % 2}", "languages": {
         language: {"question": f"{name} lives {language}", "answers": list("abcdefghijklm")} for language in ("de", "en", "id", "ja", "th", "zh")}}
         for i, name in enumerate("Ada Bo Cy Di Ed Fay".split())]
@@ -131,7 +132,8 @@ class Tiny:
             self.index[name] = SECOND if second else FIRST
 
     def change(self, name, change, dtype="BF16"):
-        """Writes a tensor's shard anew with changed values: change(array of fp32) -> array, or None for no such tensor."""
+        """Writes a tensor's shard anew with changed values: change(array of fp32) -> array, or None for no such
+        tensor."""
         shard = self.shards[self.index[name]]
         old, fresh = shard, Shard()
         for other, entry in old.header.items():
@@ -164,8 +166,8 @@ class Tiny:
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """A method of the program, by its command. `small`: options for tests that run it hundreds of times, with few units and
-    little to sum up."""
+    """A method of the program, by its command. `small`: options for tests that run it hundreds of times, with few units
+    and little to sum up."""
     name: str
     items: str   # the file of what its units refer to
     merged: str  # the file that a run ends with
@@ -236,6 +238,7 @@ def refused(folder, ranks, code, *words, new_files=(), rewritten=(), arguments=(
 
 
 def watched_disk(below, calls, **settings):
-    """The environment in which failing_io.c counts those calls on files below a folder; its other settings by their names."""
+    """The environment in which failing_io.c counts those calls on files below a folder; its other settings by their
+    names."""
     return {"LD_PRELOAD": str(FAILING_IO), "FAILING_IO_BELOW": str(below), "FAILING_IO_CALLS": calls,
             **{f"FAILING_IO_{name.upper()}": str(value) for name, value in settings.items()}}

@@ -18,7 +18,8 @@ COMMON = {"vocab_size": 416, "hidden_size": 48, "num_hidden_layers": 4, "num_att
 
 @dataclasses.dataclass
 class Recipe:
-    """What a checkpoint is made of. Top-k runs from 1 to 8 over the recipes, k = E and GQA ratios 1, 2, 4 among them."""
+    """What a checkpoint is made of. Top-k runs from 1 to 8 over the recipes, k = E and GQA ratios 1, 2, 4 among
+    them."""
     family: str
     settings: dict
     dtype: torch.dtype = torch.bfloat16
@@ -83,7 +84,8 @@ def make_checkpoint(name, folder):
 
 @torch.no_grad()
 def fill(model, generator):
-    """Values of such sizes that every part counts: norms and biases away from 1 and 0, distinct experts, decided routers."""
+    """Values of such sizes that every part counts: norms and biases away from 1 and 0, distinct experts, decided
+    routers."""
     for name, tensor in list(model.named_parameters()) + list(model.named_buffers()):
         if "norm" in name:
             tensor.uniform_(0.5, 1.5, generator=generator)
@@ -110,7 +112,8 @@ EXPERT_COUNTS = {"qwen3_moe": "num_experts", "mixtral": "num_local_experts", "gl
 
 
 def config_with_hub_names(config):
-    """config.json as the hub's older files have it: torch_dtype, rope_theta, and the family's own name of the expert count."""
+    """config.json as the hub's older files have it: torch_dtype, rope_theta, and the family's own name of the expert
+    count."""
     hub = config_with_new_names(config)
     hub["torch_dtype"] = hub.pop("dtype")
     hub.update({key: value for key, value in hub.pop("rope_parameters").items() if key != "rope_type"}, rope_scaling=None)

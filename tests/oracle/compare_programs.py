@@ -1,10 +1,11 @@
-"""Shows that a change of the program moves no number: runs the program before and after it, and compares all their files.
+"""Shows that a change of the program moves no number: runs the program before and after it, and compares all their
+files.
 
     python tests/oracle/compare_programs.py OLD/moesweep NEW/moesweep [--folder FOLDER] [--only WORD]
 
-The demo and the whole study on it, and a tiny checkpoint of each family in fp32 and fp64, each by 1 and 3 ranks, streamed, and
-with experts divided over 2 ranks. By hand; three minutes on two cores. What differs is named, its runs stay in FOLDER, and the
-exit code is 1."""
+The demo and the whole study on it, and a tiny checkpoint of each family in fp32 and fp64, each by 1 and 3 ranks,
+streamed, and with experts divided over 2 ranks. By hand; three minutes on two cores. What differs is named, its runs
+stay in FOLDER, and the exit code is 1."""
 
 import argparse
 import json

@@ -9,10 +9,10 @@ A hidden state has six dimensions that mean something:
     ANSWER  what the head reads: its weight is +1/2 for true objects and -1/2 for foils, so that delta = ANSWER
     UNREAD  what nobody reads
 
-An expert's gate sees CONST alone (silu of 20, which is 20 to 4e-8) and its up projection COPY, so that it writes gain x u in
-one of the last two; a router's logits are affine in KIND and u. So delta is the sum over layers and routed experts of w_e
-gain_e u, and a patch rescues what it adds to ANSWER: closed_form() has these numbers from a few lines of arithmetic.
-"""
+An expert's gate sees CONST alone (silu of 20, which is 20 to 4e-8) and its up projection COPY, so that it writes gain x
+u in one of the last two; a router's logits are affine in KIND and u. So delta is the sum over layers and routed experts
+of w_e gain_e u, and a patch rescues what it adds to ANSWER: closed_form() has these numbers from a few lines of
+arithmetic. """
 import dataclasses
 import json
 import random
@@ -170,7 +170,8 @@ def write(folder, n, k):
 
 
 def base_runs(u, kind, k):
-    """Weights (n, layers, experts), 0 where not routed, and what is written into ANSWER and UNREAD, from n values of u."""
+    """Weights (n, layers, experts), 0 where not routed, and what is written into ANSWER and UNREAD, from n values of
+    u."""
     weight, gain, unread = (np.zeros((len(u), LAYERS, E)) for _ in range(3))
     for layer in range(LAYERS):
         experts = [EXPERTS[layer].get(e, NOBODY) for e in range(E)]
@@ -203,7 +204,8 @@ class Noised:
 
 
 class Planted:
-    """The checkpoint with n facts and top-k routing, and what a run must find in it. Records are in the order of the scan."""
+    """The checkpoint with n facts and top-k routing, and what a run must find in it. Records are in the order of the
+    scan."""
 
     def __init__(self, folder, n, k):
         self.folder, self.k = write(folder, n, k), k

@@ -1,4 +1,5 @@
-"""The program's run of a planted checkpoint (planted.py), beside what must be in it: what the tests of the two files share."""
+"""The program's run of a planted checkpoint (planted.py), beside what must be in it: what the tests of the two files
+share."""
 import dataclasses
 import random
 import sys

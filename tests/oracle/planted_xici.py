@@ -1,7 +1,7 @@
 """A Qwen3-MoE checkpoint built by hand in which it is known which experts carry an answer, and in which languages.
 
-A question is a word of its language, some that mean nothing, and its subject at last, so that prompts differ in length. Beside
-CONST, one large number in every token (planted.py), a hidden state has these dimensions:
+A question is a word of its language, some that mean nothing, and its subject at last, so that prompts differ in length.
+Beside CONST, one large number in every token (planted.py), a hidden state has these dimensions:
 
     SUBJECT + q  1 in the subject of question q
     LANGUAGE + l 1 in the word of language l
@@ -9,10 +9,10 @@ CONST, one large number in every token (planted.py), a hidden state has these di
     OUT + q      how strongly the answer to q is asked for: the head compares it with a threshold, below which it says UNKNOWN
     DONE         1 in answers, after which the answer ends
 
-Each question has two carriers, one in layer 2 and one in layer 3, which are routed to in its own languages alone, at the
-prompt's last token. Those of even questions suffice alone, those of odd ones do not. Layer 1, a dense one, knows most
-answers in one more language, COMMON, where no expert carries them. Fillers of all layers write nothing; one of them is a
-generalist."""
+Each question has two carriers, one in layer 2 and one in layer 3, which are routed to in its own languages alone, at
+the prompt's last token. Those of even questions suffice alone, those of odd ones do not. Layer 1, a dense one, knows
+most answers in one more language, COMMON, where no expert carries them. Fillers of all layers write nothing; one of
+them is a generalist."""
 
 import json
 import random
@@ -124,8 +124,8 @@ def make_expert(layer, e):
 
 
 def make_dense():
-    """A unit for each question: its gate is 20 where it is asked in COMMON, whose prompts have WIDTH tokens, else -20 or
-    less."""
+    """A unit for each question: its gate is 20 where it is asked in COMMON, whose prompts have WIDTH tokens, else -20
+    or less."""
     gate, up, down = zeros(F, D), zeros(F, D), zeros(D, F)
     for q in filter(known_commonly, range(CARRIED)):
         gate[q, CONST], gate[q, SUBJECT + q], gate[q, SEEN + COMMON] = -420 / np.sqrt(D), 400 / UNIT, 40 / UNIT

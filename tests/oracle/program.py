@@ -23,8 +23,8 @@ def command(*arguments, ranks=1, tool="moesweep"):
 
 
 def call(*arguments, ranks=1, tool="moesweep", expect=0, **variables):
-    """Runs to the end, checks the exit code, and returns what came back (stdout, stderr as text). `variables` are added to
-    the environment."""
+    """Runs to the end, checks the exit code, and returns what came back (stdout, stderr as text). `variables` are added
+    to the environment."""
     done = subprocess.run(command(*arguments, ranks=ranks, tool=tool), env={**ENVIRONMENT, **variables}, capture_output=True,
                           text=True, timeout=TIMEOUT)
     assert done.returncode == expect, f"{done.args}\nexit code {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -1,7 +1,7 @@
 """The transformers side of the oracle: base runs with hooks on the MoE blocks, and a full forward for every patch.
 
-Contributions c_e = w_e E_e(h) are computed again, one by one, from each block's captured input with the module's own weights.
-"""
+Contributions c_e = w_e E_e(h) are computed again, one by one, from each block's captured input with the module's own
+weights. """
 
 import dataclasses
 

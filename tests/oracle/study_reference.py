@@ -1,7 +1,7 @@
 """The tables of /results computed anew from a run's rows, plainly: what the report's numbers are held against.
 
-A table is a dict of columns. Intervals and p values are a normal distribution's: near those of the program, never equal.
-"""
+A table is a dict of columns. Intervals and p values are a normal distribution's: near those of the program, never
+equal. """
 
 import itertools
 import math

@@ -62,7 +62,8 @@ def byte_level_tokenizer():
 
 
 def sentence_piece_tokenizer():
-    """As Mixtral has it: the space as a character of the pieces, unknown characters as bytes, BOS prepended by default."""
+    """As Mixtral has it: the space as a character of the pieces, unknown characters as bytes, BOS prepended by
+    default."""
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.Metaspace()
     trainer = trainers.BpeTrainer(vocab_size=140, show_progress=False)

@@ -59,8 +59,8 @@ EMPTY = {"two_experts": ["quantity", *SUMMARY], "relaxed": ["quantity", *SUMMARY
 
 
 class Synthetic:
-    """A run of `usable` cases in which expert `expert` of layer `layer` returns `effect` logits wherever it is routed. With
-    `whole`, it was also swept under other noises, on relaxed cases, and with every subset at that layer."""
+    """A run of `usable` cases in which expert `expert` of layer `layer` returns `effect` logits wherever it is routed.
+    With `whole`, it was also swept under other noises, on relaxed cases, and with every subset at that layer."""
 
     def __init__(self, layers=6, experts=8, k=4, usable=64, layer=4, expert=2, effect=1.0, seed=0, recurrence=None, whole=True):
         self.layers, self.experts, self.k, self.layer, self.expert, self.whole = layers, experts, k, layer, expert, whole
@@ -91,7 +91,8 @@ class Synthetic:
             self.controls = pd.concat([self.equal_norm(routed), self.subsets(routed)], ignore_index=True)
 
     def tables(self, routed, effect, share):
-        """Base runs, routing and rows of every swept case; the block returns the sum of its experts, and something more."""
+        """Base runs, routing and rows of every swept case; the block returns the sum of its experts, and something
+        more."""
         noised = self.clean[self.swept] - share * self.rng.gamma(4, 1, len(self.swept)) - 1
         base = pd.DataFrame({"case": self.swept, "delta_clean": self.clean[self.swept], "delta_noised": noised})
         routing, rows = [], []
@@ -127,7 +128,8 @@ class Synthetic:
         return dict(zip(zip(rows.case, rows.expert), rows.rescue))
 
     def equal_norm(self, routed):
-        """Half of what the selected expert and each other one return, where both are routed: the study picks its pair."""
+        """Half of what the selected expert and each other one return, where both are routed: the study picks its
+        pair."""
         return self.frame_of([(case, self.layer, "equal_norm", e, 0, True, False, value / 2)
                               for (case, e), value in self.singles().items()
                               if {e, self.expert} <= set(routed[case, self.layer]) and self.split[case]])
@@ -157,7 +159,8 @@ class Synthetic:
                             delta_noised=noised.reindex(range(n)).fillna(0).to_numpy())
 
     def write(self, folder, *, selected=True, note="", model_type="qwen3_moe", without=()):
-        """Writes folder/sweep.h5; `selected` = False: a run in which no expert recurs. `without`: groups to leave out."""
+        """Writes folder/sweep.h5; `selected` = False: a run in which no expert recurs. `without`: groups to leave
+        out."""
         folder.mkdir(parents=True, exist_ok=True)
         with h5py.File(folder / "sweep.h5", "w", libver="latest") as file:
             self.write_meta(file, model_type)

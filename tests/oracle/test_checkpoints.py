@@ -1,4 +1,5 @@
-"""Folders as they come: a head beside a tied embedding, two sets of weights, fused experts; read as transformers reads them."""
+"""Folders as they come: a head beside a tied embedding, two sets of weights, fused experts; read as transformers reads
+them."""
 
 import json
 import shutil

@@ -1,4 +1,5 @@
-"""The other commands: plan, inspect, tokenize, merge and --print-config agree with the model, the tokenizer and a run."""
+"""The other commands: plan, inspect, tokenize, merge and --print-config agree with the model, the tokenizer and a
+run."""
 
 import configparser
 import json

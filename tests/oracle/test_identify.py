@@ -35,7 +35,8 @@ class Captures:
 
 
 def synthetic(questions, languages, layers=9, experts=24, seed=0, effect=0.03):
-    """Sparse weights: generalists, experts of a language, and a few experts per question that weigh more where it is right.
+    """Sparse weights: generalists, experts of a language, and a few experts per question that weigh more where it is
+    right.
 
     A third of the languages is missing here and there; some questions are right everywhere, some nowhere.
     """
@@ -84,7 +85,8 @@ def blacklist(captures, top, share):
 
 
 def identify(captures, right, layers, alpha=0.05, tau=0.005, method="asymptotic", subtract=True, top=0.01, share=0.05):
-    """Question -> (tested, significant, candidates ranked: (layer, expert, U, p, difference, rank of U, of difference))."""
+    """Question -> (tested, significant, candidates ranked: (layer, expert, U, p, difference, rank of U, of
+    difference))."""
     experts = captures.weights.shape[2]
     listed = blacklist(captures, top, share)
     values = captures.weights.reshape(len(captures.weights), -1).astype(np.float64)

@@ -1,4 +1,5 @@
-"""Memory is planned: a checkpoint larger than run.memory is streamed, within the plan, to the bits of a resident run."""
+"""Memory is planned: a checkpoint larger than run.memory is streamed, within the plan, to the bits of a resident
+run."""
 
 import json
 import re

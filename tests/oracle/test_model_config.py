@@ -1,4 +1,5 @@
-"""config.json as transformers reads it: every field of every family's class left out, null, and set to another value."""
+"""config.json as transformers reads it: every field of every family's class left out, null, and set to another
+value."""
 
 import dataclasses
 import json

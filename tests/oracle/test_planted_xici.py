@@ -1,5 +1,5 @@
-"""The whole second method on a planted checkpoint: it finds the carriers of each answer and no other expert, deactivation takes
-exactly the answers that they carry, and no other set does."""
+"""The whole second method on a planted checkpoint: it finds the carriers of each answer and no other expert,
+deactivation takes exactly the answers that they carry, and no other set does."""
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,8 @@ def model(tmp_path_factory):
 @pytest.fixture(scope="module", params=WAYS)
 def run(request, model, tmp_path_factory):
     out = tmp_path_factory.mktemp("run") / "run"
-    # tau: a carrier weighs more than 0.14 where it carries. What eq. 2 leaves of another question's carrier is 0.01 at most.
+    # tau: a carrier weighs more than 0.14 where it carries. What eq. 2 leaves of another question's carrier is 0.01 at
+    # most.
     config = program.write_config(
         out.with_suffix(".ini"), model__path=model, model__precision="fp32", questions__path=model / "questions.jsonl",
         ask__chat="none", ask__max_tokens=3, identify__tau=0.05, deactivate__by=request.param, deactivate__draws=4,

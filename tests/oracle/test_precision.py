@@ -1,5 +1,5 @@
-"""The precisions that keep matrices in bf16: base runs against transformers in fp64 and in bf16. test_sweep.py compares every
-number of split."""
+"""The precisions that keep matrices in bf16: base runs against transformers in fp64 and in bf16. test_sweep.py compares
+every number of split."""
 
 import numpy as np
 import pytest
@@ -54,12 +54,13 @@ def mean_distance(a, b):
 
 
 def test_the_precisions_beside_transformers(family, facts_file, tmp_path):
-    """Seen on AVX2, AVX-512 and AMX, as means over a family's deltas: split 4e-7 to 9e-7 from fp64 (6e-6 at most), fast 7e-3 to
-    2.3e-2; transformers in bf16 2e-2 to 8e-2 from fp64, and parity 0 to 1.4e-4 from it."""
+    """Seen on AVX2, AVX-512 and AMX, as means over a family's deltas: split 4e-7 to 9e-7 from fp64 (6e-6 at most), fast
+    7e-3 to 2.3e-2; transformers in bf16 2e-2 to 8e-2 from fp64, and parity 0 to 1.4e-4 from it."""
     ours = {name: base_deltas(family, facts_file(FACTS), tmp_path, name) for name in ("fp32", "split", "fast", "parity")}
     exact, bf16 = of_transformers(family, torch.float64), of_transformers(family, torch.bfloat16)
     assert len(exact) > 40 and np.std(exact) > 0.5
-    # Between what was seen and what a wrong precision would give: parity with one sum in another order was half as far as fp32.
+    # Between what was seen and what a wrong precision would give: parity with one sum in another order was half as far
+    # as fp32.
     assert (ours["split"] == ours["fp32"]).all()
     assert np.abs(ours["split"] - exact).max() < 2e-5
     assert 1000 * mean_distance(ours["split"], exact) < mean_distance(ours["fast"], exact) < 0.1

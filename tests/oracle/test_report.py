@@ -1,4 +1,5 @@
-"""The report of made-up runs, and of a real one: every figure and table is there, shows numbers, and agrees with the rows."""
+"""The report of made-up runs, and of a real one: every figure and table is there, shows numbers, and agrees with the
+rows."""
 
 import os
 import pathlib

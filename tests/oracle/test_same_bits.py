@@ -48,8 +48,8 @@ def trace(config, out, ranks=1, **settings):
 
 @pytest.fixture(scope="module")
 def whole(config, tmp_path_factory):
-    """A function to the run of one rank and one unit size that others are compared with, made once: (configuration, folder,
-    sweep)."""
+    """A function to the run of one rank and one unit size that others are compared with, made once: (configuration,
+    folder, sweep)."""
     made = {}
 
     def run(name, precision="fp32"):

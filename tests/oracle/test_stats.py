@@ -1,4 +1,5 @@
-"""The C++ statistics against numpy and scipy: with == on the exported random draws, and to sampling error on scipy's own."""
+"""The C++ statistics against numpy and scipy: with == on the exported random draws, and to sampling error on scipy's
+own."""
 
 import os
 import pathlib

@@ -1,5 +1,5 @@
-"""The paper's whole study on the demo: every table is there, says what the rows say, and has the same bits for any number of
-ranks; where a run has too little for a table, the table says so in words."""
+"""The paper's whole study on the demo: every table is there, says what the rows say, and has the same bits for any
+number of ranks; where a run has too little for a table, the table says so in words."""
 import json
 import resource
 import sys

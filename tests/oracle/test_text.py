@@ -1,4 +1,5 @@
-"""Decoding, chat forms and stop tokens against the `tokenizers` package and transformers, by the test tool text_probe."""
+"""Decoding, chat forms and stop tokens against the `tokenizers` package and transformers, by the test tool
+text_probe."""
 import json
 import random
 import shutil

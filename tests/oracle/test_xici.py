@@ -10,7 +10,7 @@ import pytest
 import checkpoints
 import program
 import xici_reference
-from xici_run import DATASETS, DTYPES, MAX_TOKENS, Asked, asked, find, is_known, settings  # noqa: F401, a fixture
+from tiny_xici_run import DATASETS, DTYPES, MAX_TOKENS, Asked, asked, find, is_known, settings  # noqa: F401, a fixture
 
 pytestmark = pytest.mark.numerics
 

@@ -21,7 +21,8 @@ SETTINGS = dict(model__path=DEMO / "model", model__precision="fp32", ask__chat="
 
 
 class Run:
-    """A run, and the evaluation's first steps: answers, weights, ratings [questions, languages], experts of each question."""
+    """A run, and the evaluation's first steps: answers, weights, ratings [questions, languages], experts of each
+    question."""
 
     def __init__(self, found, questions):
         self.found = found

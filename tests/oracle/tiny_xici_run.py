@@ -1,5 +1,5 @@
-"""What the tests of whole xici runs share: made-up questions, tiny checkpoints whose answers end, and how these answer by
-transformers."""
+"""What the tests of whole xici runs share: made-up questions, tiny checkpoints whose answers end, and how these answer
+by transformers."""
 
 import dataclasses
 import functools
@@ -61,8 +61,8 @@ def write_questions(path, texts, answers):
 
 
 def make_ending_checkpoint(name, folder, copy, prompts):
-    """A copy of the checkpoint in which some answers end at once, by the tokenizer's special token (two rows of the head change
-    places for that), and some later, by an ordinary one."""
+    """A copy of the checkpoint in which some answers end at once, by the tokenizer's special token (two rows of the
+    head change places for that), and some later, by an ordinary one."""
     checkpoints.with_config(folder, copy, dict)
     end = Tokenizer.from_file(str(copy / "tokenizer.json")).token_to_id("</s>" if name == "mixtral" else "<|endoftext|>")
     model = reference.load_model(copy, torch.float32)

@@ -1,6 +1,6 @@
-"""The transformers side of the second method's oracle: generate() on one prompt at a time, without padding, with hooks on the
-routers. An expert is deactivated within the router's own forward: the logits that its product gives are replaced before the
-selection, or, for a ban, what the selection compares."""
+"""The transformers side of the second method's oracle: generate() on one prompt at a time, without padding, with hooks
+on the routers. An expert is deactivated within the router's own forward: the logits that its product gives are replaced
+before the selection, or, for a ban, what the selection compares."""
 
 import dataclasses
 
@@ -18,7 +18,8 @@ class Answer:
     answer: torch.Tensor     # the same over the answer's tokens that were fed; 0 if there are none
     prompt_tokens: int
     answer_tokens: int
-    # Choices of a deactivated expert. In the last layer nothing depends on a prompt's tokens but the last: they do not count.
+    # Choices of a deactivated expert. In the last layer nothing depends on a prompt's tokens but the last: they do not
+    # count.
     disobeyed: int
     router_gap: float        # the nearest choice of any router: between experts, or between groups of them
 

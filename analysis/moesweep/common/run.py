@@ -8,9 +8,9 @@ from .store import Folder, RunError, attributes
 
 
 class Run:
-    """A run of any method. Every group of the file is an attribute, read when it is first asked for: a frame (`run.answers`),
-    or frames by name where it holds groups (`run.results["main_results"]`); `run.vectors`, where there are any, are arrays by
-    name. store.py says what a frame is."""
+    """A run of any method. Every group of the file is an attribute, read when it is first asked for: a frame
+    (`run.answers`), or frames by name where it holds groups (`run.results["main_results"]`); `run.vectors`, where there
+    are any, are arrays by name. store.py says what a frame is."""
 
     path: pathlib.Path  # the run's folder
     file: pathlib.Path  # its HDF5 file
@@ -72,8 +72,8 @@ class Run:
                 yield from part.frames(f"{name}/") if hasattr(part, "frames") else [(name, part)]
 
     def to_parquet(self, folder):
-        """Writes every table as a Parquet file, such as FOLDER/rows.parquet and FOLDER/results/layers.parquet, with units and
-        meanings in the file's metadata, and /meta and /provenance as JSON. Needs pyarrow."""
+        """Writes every table as a Parquet file, such as FOLDER/rows.parquet and FOLDER/results/layers.parquet, with
+        units and meanings in the file's metadata, and /meta and /provenance as JSON. Needs pyarrow."""
         folder = pathlib.Path(folder)
         for name, table in self.frames():
             file = folder / f"{name}.parquet"

@@ -125,7 +125,8 @@ def summary(prefix="", label="mean, 95% interval"):
 
 
 def show(table, run, paper):
-    """The table with its numbers, and with the paper's where there are any. `paper`: a model of paper_values.json or None."""
+    """The table with its numbers, and with the paper's where there are any. `paper`: a model of paper_values.json or
+    None."""
     columns = [column for field in table.fields for column in field.columns]
     whole = table.make(run) if table.make else run.table(table.name, columns)
     frame = table.arrange(run, whole)

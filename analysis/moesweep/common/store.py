@@ -1,5 +1,5 @@
-"""HDF5 groups of columns as pandas frames. Knows no method: a dataset of n values is a column, one of (n, k) values is k
-columns NAME_0, NAME_1, ..., codes of an enumerated type become their names."""
+"""HDF5 groups of columns as pandas frames. Knows no method: a dataset of n values is a column, one of (n, k) values is
+k columns NAME_0, NAME_1, ..., codes of an enumerated type become their names."""
 
 import contextlib
 import os
@@ -15,7 +15,8 @@ class RunError(Exception):
 
 
 def open_file(path):
-    """The file, opened without a lock: some cluster file systems have none, and a file under its final name does not change."""
+    """The file, opened without a lock: some cluster file systems have none, and a file under its final name does not
+    change."""
     if not path.is_file():
         raise RunError(f"{path}: no such file: the run has not been finished and merged")
     with named_errors(path, "not a readable HDF5 file"):
@@ -43,7 +44,8 @@ def attributes(item):
 
 
 def values(dataset, lines=slice(None)):
-    """A dataset, or some of its lines: strings as str, enumerated values by name, in a Categorical of all names if (n,)."""
+    """A dataset, or some of its lines: strings as str, enumerated values by name, in a Categorical of all names if
+    (n,)."""
     place = f"{dataset.name}: "
     if dataset.ndim not in (1, 2):
         raise RunError(f"{dataset.file.filename}: {place}{dataset.ndim} dimensions, expected 1 or 2")
@@ -60,8 +62,8 @@ def values(dataset, lines=slice(None)):
 
 
 def frame(group, lines=slice(None), without=()):
-    """A group's columns, without those named in `without`. NAME_begin (n + 1 offsets) and NAME_ids are one column NAMEs of
-    arrays. frame.attrs holds the group's attributes as text, and `units` and `meanings`, column -> text."""
+    """A group's columns, without those named in `without`. NAME_begin (n + 1 offsets) and NAME_ids are one column NAMEs
+    of arrays. frame.attrs holds the group's attributes as text, and `units` and `meanings`, column -> text."""
     stems = (name.removesuffix("_ids") for name in group if name.endswith("_ids"))
     lists = [stem for stem in stems if f"{stem}_begin" in group]
     columns, units, meanings = {}, {}, {}
@@ -91,7 +93,8 @@ def frame(group, lines=slice(None), without=()):
 
 
 def opened(item):
-    """A dataset as an array, a group of columns (or of nothing but attributes) as a frame, a group of groups as a Folder."""
+    """A dataset as an array, a group of columns (or of nothing but attributes) as a frame, a group of groups as a
+    Folder."""
     if isinstance(item, h5py.Dataset):
         return values(item)
     whole = not any(isinstance(member, h5py.Group) for member in item.values())

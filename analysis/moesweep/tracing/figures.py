@@ -1,4 +1,5 @@
-"""The figures of the headline. A function draws one from the run's frames, or returns None where there is nothing to draw."""
+"""The figures of the headline. A function draws one from the run's frames, or returns None where there is nothing to
+draw."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -67,8 +68,8 @@ def layers(table, selected):
 
 
 def heatmap(table, layer, expert):
-    """Mean rescue of every expert of every swept layer; the selected one is framed. In a large map a few pairs tower over
-    the others, so there its colours grow with the square root."""
+    """Mean rescue of every expert of every swept layer; the selected one is framed. In a large map a few pairs tower
+    over the others, so there its colours grow with the square root."""
     values = table.filter(regex=r"^mean_rescue_\d+$").to_numpy()
     if not np.isfinite(values).any():
         return None

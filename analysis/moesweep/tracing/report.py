@@ -52,7 +52,8 @@ def write_rows(run, listed, folder):
 
 
 def make_report(run):
-    """Writes the report into the run's folder and returns the page's path. RunError when a part of the run is missing."""
+    """Writes the report into the run's folder and returns the page's path. RunError when a part of the run is
+    missing."""
     paper = words.paper_values(run)
     shown = {table.name: show(table, run, paper) for table in tables.PAPER + tables.BEYOND}
     folder = run.path / "report"

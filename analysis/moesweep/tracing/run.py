@@ -35,14 +35,11 @@ class Conditions:
 class TracingRun(Run):
     """A run of `moesweep trace`.
 
-    cases       a line per scanned record; index = the `case` of the other frames; tokens = array of ids
-    base        the clean and the noised run of every swept case
-    routing     the routed experts of a (case, layer, run): expert_0, expert_1, ... by descending weight
-    rows        a line per patched run
-    controls    the patched runs of the second pass, at the selected layer
-    conditions  .base, .routing and .rows of the same cases under other noises
-    results     name -> frame, such as results["main_results"]; frame.attrs["paper"] says where the paper prints its like
-    """
+    cases       a line per scanned record; index = the `case` of the other frames; tokens = array of ids base        the
+    clean and the noised run of every swept case routing     the routed experts of a (case, layer, run): expert_0,
+    expert_1, ... by descending weight rows        a line per patched run controls    the patched runs of the second
+    pass, at the selected layer conditions  .base, .routing and .rows of the same cases under other noises results    
+    name -> frame, such as results["main_results"]; frame.attrs["paper"] says where the paper prints its like """
 
     required = {  # what the report reads; a file without one of them is refused by name
         "cases": ["case_id", "prompt", "true_text", "foil_text", "relation", "status", "split", "relaxed_split", "delta_clean",
@@ -82,8 +79,8 @@ class TracingRun(Run):
         return int(self.summary["selected_expert"])
 
     def to_xarray(self):
-        """The swept cases as a Dataset over (case, layer, expert): rescue, patch_norm, clean_active, noised_active, weight (of
-        the clean run), noised_weight; block_rescue (case, layer); delta_clean, delta_noised (case). Where neither run routes to
-        an expert, its patch and rescue are exactly 0, as is its weight in a run that does not; a routed pair or a block that
-        was not patched (sweep.experts, sweep.layers, sweep.blocks) is NaN. Needs xarray."""
+        """The swept cases as a Dataset over (case, layer, expert): rescue, patch_norm, clean_active, noised_active,
+        weight (of the clean run), noised_weight; block_rescue (case, layer); delta_clean, delta_noised (case). Where
+        neither run routes to an expert, its patch and rescue are exactly 0, as is its weight in a run that does not; a
+        routed pair or a block that was not patched (sweep.experts, sweep.layers, sweep.blocks) is NaN. Needs xarray."""
         return arrays.dataset(self)

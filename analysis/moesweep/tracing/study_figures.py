@@ -1,4 +1,5 @@
-"""The figures of the whole study: the paper's figure 1, noise scales and draws, every layer's best expert, Shapley values."""
+"""The figures of the whole study: the paper's figure 1, noise scales and draws, every layer's best expert, Shapley
+values."""
 
 import matplotlib.pyplot as plt
 import numpy as np

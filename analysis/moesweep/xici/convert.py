@@ -1,5 +1,5 @@
-"""Questions files from public multilingual datasets: a line a question, {"id", "dataset", "relation", "languages": {code:
-{"question", "answers"}}}. What was left out is counted on stderr."""
+"""Questions files from public multilingual datasets: a line a question, {"id", "dataset", "relation", "languages":
+{code: {"question", "answers"}}}. What was left out is counted on stderr."""
 
 import argparse
 import collections

@@ -123,8 +123,8 @@ def labelled(files, pattern, example):
 
 
 def eclektic(files, options):
-    """A row a question with q_id, de_q, de_a, en_q, en_a ...; or a row a (question, language) with q_id, language, question
-    and answer."""
+    """A row a question with q_id, de_q, de_a, en_q, en_a ...; or a row a (question, language) with q_id, language,
+    question and answer."""
     for path in map(pathlib.Path, files):
         for where, row in rows(path, ["q_id"]):
             pairs = [field[:-2] for field in row if field.endswith("_q")]
@@ -140,7 +140,8 @@ def eclektic(files, options):
 
 
 def multiloko(files, options):
-    """A file a language: english/dev.jsonl and english/dev_translated_human_german.jsonl, with id, question and targets."""
+    """A file a language: english/dev.jsonl and english/dev_translated_human_german.jsonl, with id, question and
+    targets."""
     for language, path in labelled(files, r"_translated_(?:human|machine)_(\w+)\.jsonl$|([^/]+)/dev\.jsonl$",
                                    "english/dev.jsonl or dev_translated_human_german.jsonl"):
         for where, row in rows(path, ["id", "question", "targets"]):
@@ -148,7 +149,8 @@ def multiloko(files, options):
 
 
 def global_mmlu(files, options):
-    """A file a language, such as de.csv, with sample_id, subject, question, option_a to option_d and answer, a letter."""
+    """A file a language, such as de.csv, with sample_id, subject, question, option_a to option_d and answer, a
+    letter."""
     for language, path in labelled(files, r"(?:^|/)([a-z]{2}|fil)\.(?:csv|jsonl?|parquet)(?:\.gz)?$", "de.csv"):
         for where, row in rows(path, ["sample_id", "subject", "question", *(f"option_{x}" for x in "abcd"), "answer"]):
             subject, letter = text(row, "subject", where), text(row, "answer", where)
@@ -185,7 +187,8 @@ def mkqa(files, options):
 
 
 def bmike53(files, options):
-    """BMIKE-53's counterfact_test_de.json: a list of records by language, with case_id, src and old, the true answer."""
+    """BMIKE-53's counterfact_test_de.json: a list of records by language, with case_id, src and old, the true
+    answer."""
     for path in map(pathlib.Path, files):
         for where, row in rows(path, []):
             for language, record in row.items():
@@ -199,8 +202,8 @@ KLAR = re.compile(r"(.*?[?？؟;])\s*([^:：?？؟;]{1,40})[:：]\s*(.*)")
 
 
 def klar(files, options):
-    """A file a language, such as eng_Latn.txt: a line a fact, `question? label: answer`, the same in every file. Lines whose
-    question is the same in the first file are one question with several answers."""
+    """A file a language, such as eng_Latn.txt: a line a fact, `question? label: answer`, the same in every file. Lines
+    whose question is the same in the first file are one question with several answers."""
     first = {}  # line -> id, by the first file
     for language, path in labelled(files, r"(?:^|/)(\w+)\.txt$", "eng_Latn.txt"):
         try:
