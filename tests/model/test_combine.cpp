@@ -66,7 +66,7 @@ TEST_CASE("contributions and their sum are those of the definition", "[experts]"
     const at::Tensor x = at::randn({rows, D}, at::kDouble);
     int calls = 0;
     const at::Tensor parts = contributions(moe, routing, x, [&] { ++calls; });
-    CHECK(calls == 1);  // all experts at once, for they have few rows
+    CHECK((calls > 0 && calls < E - 1));  // E - 1 experts got rows, several at once for these are few
     REQUIRE(parts.sizes().vec() == std::vector<std::int64_t>{rows, K, D});
     const at::Tensor before = parts.clone(), sum = combine(moe, routing, parts, x);
     CHECK(at::equal(parts, before));

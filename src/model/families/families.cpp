@@ -22,7 +22,13 @@ std::string family_names() {
 std::vector<LayerTensor> layer_tensors(const ModelConfig& config, std::int64_t layer, ExpertShare share) {
     const Family* family = find_family(config.model_type);
     if (!family) fail(Exit::internal, "there is no family '{}'", config.model_type);
-    return family->tensors(config, layer, share);
+    TensorList list(config, layer);
+    list.add_norms_and_attention();
+    if (config.is_moe[static_cast<std::size_t>(layer)])
+        family->list_moe(list, share);
+    else
+        list.add_dense();
+    return std::move(list).tensors();
 }
 
 std::vector<ExpectedTensor> expected_tensors(const ModelConfig& config) {

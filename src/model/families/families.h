@@ -2,7 +2,7 @@
 #pragma once
 #include "config_reader.h"
 #include "moesweep/model/model_config.h"
-#include "moesweep/model/model_tensors.h"
+#include "tensor_list.h"
 
 namespace moesweep {
 
@@ -12,8 +12,7 @@ inline constexpr std::int64_t most_layers = 1'000, most_experts = 10'000, most_e
 struct Family {
     ModelConfig defaults;  ///< model_type, what transformers' class gives to fields left out, and what no field says
     void (*read)(const ConfigReader& json, ModelConfig& config);  ///< the fields that not all families have
-    /// A layer's tensors, with the experts of a share.
-    std::vector<LayerTensor> (*tensors)(const ModelConfig& config, std::int64_t layer, ExpertShare share);
+    void (*list_moe)(TensorList& list, ExpertShare share);  ///< the tensors of a MoE block, with the experts of a share
 };
 extern const Family qwen3_moe, mixtral, glm4_moe;
 

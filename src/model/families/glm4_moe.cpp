@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "families.h"
-#include "tensor_list.h"
 
 namespace moesweep {
 namespace {
@@ -35,19 +34,13 @@ void read(const ConfigReader& json, ModelConfig& config) {
     json.read("topk_group", config.router.topk_group);
 }
 
-std::vector<LayerTensor> tensors(const ModelConfig& config, std::int64_t layer, ExpertShare share) {
-    TensorList list(config, layer);
-    list.add_norms_and_attention();
-    if (config.is_moe[static_cast<std::size_t>(layer)]) {
-        list.add_router("mlp.gate.weight");
-        list.add(Slot::correction_bias, "mlp.gate.e_score_correction_bias", {config.router.num_experts});
-        list.add_experts(share, "mlp.experts");
-        list.add_swiglu(Slot::shared_gate_up, Slot::shared_down, "mlp.shared_experts",
-                        config.shared_expert.intermediate_size);
-    } else {
-        list.add_dense();
-    }
-    return std::move(list).tensors();
+void list_moe(TensorList& list, ExpertShare share) {
+    const ModelConfig& config = list.config();
+    list.add_router("mlp.gate.weight");
+    list.add(Slot::correction_bias, "mlp.gate.e_score_correction_bias", {config.router.num_experts});
+    list.add_experts(share, "mlp.experts");
+    list.add_swiglu(Slot::shared_gate_up, Slot::shared_down, "mlp.shared_experts",
+                    config.shared_expert.intermediate_size);
 }
 
 }  // namespace
@@ -63,6 +56,6 @@ const Family glm4_moe = {{.model_type = "glm4_moe",
                           .expert = {1408},
                           .router = {.num_experts = 128, .num_experts_per_tok = 8, .score = Score::sigmoid}},
                          read,
-                         tensors};
+                         list_moe};
 
 }  // namespace moesweep

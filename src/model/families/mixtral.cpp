@@ -1,7 +1,6 @@
 // Mixtral (8x7B, 8x22B): softmax router whose top-k weights are always renormalised, no shared expert, every layer a
 // MoE.
 #include "families.h"
-#include "tensor_list.h"
 
 namespace moesweep {
 namespace {
@@ -12,12 +11,9 @@ void read(const ConfigReader& json, ModelConfig& config) {
     json.read("intermediate_size", config.expert.intermediate_size);
 }
 
-std::vector<LayerTensor> tensors(const ModelConfig& config, std::int64_t layer, ExpertShare share) {
-    TensorList list(config, layer);
-    list.add_norms_and_attention();
+void list_moe(TensorList& list, ExpertShare share) {
     list.add_router("block_sparse_moe.gate.weight");
     list.add_experts(share, "block_sparse_moe.experts", {.gate = "w1", .up = "w3", .down = "w2"});
-    return std::move(list).tensors();
 }
 
 }  // namespace
@@ -32,6 +28,6 @@ const Family mixtral = {{.model_type = "mixtral",
                          .expert = {14336},
                          .router = {.num_experts = 8, .num_experts_per_tok = 2}},
                         read,
-                        tensors};
+                        list_moe};
 
 }  // namespace moesweep

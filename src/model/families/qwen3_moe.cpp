@@ -1,6 +1,5 @@
 // Qwen3-MoE (Qwen3-30B-A3B, Qwen3-235B-A22B): softmax router, QK norm, no shared expert.
 #include "families.h"
-#include "tensor_list.h"
 
 namespace moesweep {
 namespace {
@@ -30,16 +29,9 @@ void read(const ConfigReader& json, ModelConfig& config) {
     }
 }
 
-std::vector<LayerTensor> tensors(const ModelConfig& config, std::int64_t layer, ExpertShare share) {
-    TensorList list(config, layer);
-    list.add_norms_and_attention();
-    if (config.is_moe[static_cast<std::size_t>(layer)]) {
-        list.add_router("mlp.gate.weight");
-        list.add_experts(share, "mlp.experts");
-    } else {
-        list.add_dense();
-    }
-    return std::move(list).tensors();
+void list_moe(TensorList& list, ExpertShare share) {
+    list.add_router("mlp.gate.weight");
+    list.add_experts(share, "mlp.experts");
 }
 
 }  // namespace
@@ -56,6 +48,6 @@ const Family qwen3_moe = {
      .expert = {768},
      .router = {.num_experts = 128, .num_experts_per_tok = 8, .norm_topk_prob = false, .weights_in_model_dtype = true}},
     read,
-    tensors};
+    list_moe};
 
 }  // namespace moesweep

@@ -17,6 +17,7 @@ struct SwigluNames {
 class TensorList {
   public:
     TensorList(const ModelConfig& config, std::int64_t layer);
+    const ModelConfig& config() const { return config_; }
 
     ExpectedTensor& add(Slot slot, const std::string& name, std::vector<std::int64_t> shape, std::int64_t expert = -1);
 
