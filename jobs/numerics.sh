@@ -39,7 +39,8 @@ for kind in "${kinds[@]}"; do
         export ATEN_CPU_CAPABILITY=$aten MKL_ENABLE_INSTRUCTIONS=$mkl ONEDNN_MAX_CPU_ISA=$onednn
         programs=$build
         [[ $products == blas ]] || programs=$build/$products
-        .venv/bin/ctest --preset "$preset" -R '^(model|decode|decode_groups_2|sweep_pass|pass_on_device|expert_groups_2)$' || failed=1
+        .venv/bin/ctest --preset "$preset" \
+            -R '^(model|decode|decode_groups_2|sweep_pass|pass_on_device|expert_groups_2)$' || failed=1
         MOESWEEP_BUILD=$programs .venv/bin/pytest -q -m numerics tests/oracle || failed=1
     fi
 done

@@ -222,6 +222,6 @@ def test_units_of_xici(asked):
 def test_answers_to_be_rated(asked):
     path, = asked[0].glob("answers-deactivated-*.jsonl")
     line = json.loads(path.read_text().splitlines()[0])
-    paragraph = re.search(r"^\*\*`answers.jsonl`.*?\n\n", PAGE, re.MULTILINE | re.DOTALL)[0].partition("A ratings")[0]
+    paragraph = re.search(r"^\*\*`answers.jsonl`.*?A\s+ratings", PAGE, re.MULTILINE | re.DOTALL)[0]
     assert set(line) == set(re.findall(r"`(\w+)`", paragraph))
     assert re.fullmatch(r"without( \d+\.\d+)+", line["condition"])

@@ -77,7 +77,7 @@ Layout lay_out(const RunConfig& config, const Weights& weights, const Workload& 
     const std::int64_t unit_items = std::min(unit, std::max<std::int64_t>(work.items, 1));
     layout.items_per_micro_batch =
         std::clamp(std::min((free - unit_items * kept) / 2 / per_row, most_micro_batch_rows) / rows, std::int64_t{1},
-                   units_wanted * unit_items);
+                   std::min(units_wanted * unit_items, std::max<std::int64_t>(work.items, 1)));
     layout.memory.step = layout.items_per_micro_batch * rows * per_row;
     layout.units_per_pass =
         std::clamp((free - layout.memory.step) / (unit_items * kept), std::int64_t{1}, units_wanted);
