@@ -25,6 +25,7 @@ import torch
 
 import hugging_face
 import products
+from timing import Watch, cpu_seconds
 
 TOLERANCE = 1e-4  # logits: fp32 over 48 layers, sums in different orders
 BATCHES = [8, 16, 32, 64, 128, 256]
@@ -42,23 +43,7 @@ def parse_arguments():
     return parser.parse_args()
 
 
-class Watch:
-    """Wall and CPU seconds of a block."""
-    def __enter__(self):
-        self.start = np.array([time.perf_counter(), time.process_time()])
-        return self
-
-    def __exit__(self, *_):
-        self.seconds = np.array([time.perf_counter(), time.process_time()]) - self.start
-
-
-# moesweep
-# ----------------------------------------------------------------------------------------------------------------
-
-def cpu_seconds(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
+# moesweep ----------------------------------------------------------------------------------------------------------------
 
 def run_moesweep(args):
     """The program as a user runs it. Returns (wall, CPU) seconds of the sweep alone and of the whole process."""
@@ -89,8 +74,7 @@ def read_run(folder):
         return patches, rows["rescue"][:], tokens_of
 
 
-# samples
-# -----------------------------------------------------------------------------------------------------------------
+# samples -----------------------------------------------------------------------------------------------------------------
 
 def spread(indices, patches, n):
     """n of the indices, evenly over the layers and, within one, over the cases."""
@@ -108,8 +92,7 @@ def batches_of(patches, size, n):
     return [spread(of_case[cases[b * len(cases) // count]], patches, size) for b in range(count)]
 
 
-# baselines
-# ---------------------------------------------------------------------------------------------------------------
+# baselines ---------------------------------------------------------------------------------------------------------------
 
 def hf_batch(hf, patches, batch):
     case_id = patches[batch[0]][0]
@@ -150,8 +133,7 @@ def run_cpp(args, patches, sample):
     return np.array(lines[-1].split()[1:], float), {i: float(line.split()[4]) for i, line in zip(sample, lines)}
 
 
-# figures
-# -----------------------------------------------------------------------------------------------------------------
+# figures -----------------------------------------------------------------------------------------------------------------
 
 def gemm_rate(n=2048, repeats=6):
     """FLOP per CPU second of one large fp32 product: torch.mm, and the same by oneDNN."""
