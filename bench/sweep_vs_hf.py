@@ -43,7 +43,8 @@ def parse_arguments():
     return parser.parse_args()
 
 
-# moesweep ----------------------------------------------------------------------------------------------------------------
+# moesweep
+# ----------------------------------------------------------------------------------------------------------------
 
 def run_moesweep(args):
     """The program as a user runs it. Returns (wall, CPU) seconds of the sweep alone and of the whole process."""
@@ -74,7 +75,8 @@ def read_run(folder):
         return patches, rows["rescue"][:], tokens_of
 
 
-# samples -----------------------------------------------------------------------------------------------------------------
+# samples
+# -----------------------------------------------------------------------------------------------------------------
 
 def spread(indices, patches, n):
     """n of the indices, evenly over the layers and, within one, over the cases."""
@@ -92,7 +94,8 @@ def batches_of(patches, size, n):
     return [spread(of_case[cases[b * len(cases) // count]], patches, size) for b in range(count)]
 
 
-# baselines ---------------------------------------------------------------------------------------------------------------
+# baselines
+# ---------------------------------------------------------------------------------------------------------------
 
 def hf_batch(hf, patches, batch):
     case_id = patches[batch[0]][0]
@@ -133,7 +136,8 @@ def run_cpp(args, patches, sample):
     return np.array(lines[-1].split()[1:], float), {i: float(line.split()[4]) for i, line in zip(sample, lines)}
 
 
-# figures -----------------------------------------------------------------------------------------------------------------
+# figures
+# -----------------------------------------------------------------------------------------------------------------
 
 def gemm_rate(n=2048, repeats=6):
     """FLOP per CPU second of one large fp32 product: torch.mm, and the same by oneDNN."""

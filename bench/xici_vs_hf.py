@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""moesweep xici against transformers' generate, one CPU thread each: the same questions, and the same experts deactivated.
+"""moesweep xici against transformers' generate, one CPU thread each: the same questions, and the same experts
+deactivated.
 
     bench/make_checkpoint.py && bench/xici_vs_hf.py [--quick]
 
-First moesweep asks, identifies by made-up ratings and asks again. Then transformers decodes the same prompts, left-padded,
-in batches of several sizes, and some of the trials without their experts, by hooks on the routers: one trial's languages a
-batch, or as many trials as are quickest, each with a mask of its own. In fp64 its tokens must be moesweep's; in fp32 some
-answers differ from some token on, as experts are nearly tied: how many is printed, and how many differ between two
-of transformers' own settings. Then rounds of all of them in turn; trials that are not sampled are taken to cost the same.
-"""
+First moesweep asks, identifies by made-up ratings and asks again. Then transformers decodes the same prompts,
+left-padded, in batches of several sizes, and some of the trials without their experts, by hooks on the routers: one
+trial's languages a batch, or as many trials as are quickest, each with a mask of its own. In fp64 its tokens must be
+moesweep's; in fp32 some answers differ from some token on, as experts are nearly tied: how many is printed, and how
+many differ between two of transformers' own settings. Then rounds of all of them in turn; trials that are not sampled
+are taken to cost the same. """
 
 import argparse
 import functools
@@ -58,7 +59,8 @@ def parse_arguments():
     return args
 
 
-# moesweep ----------------------------------------------------------------------------------------------------------------
+# moesweep
+# ----------------------------------------------------------------------------------------------------------------
 
 def write_questions(path, n):
     """n questions of words that are a token each, as long as real ones are."""
@@ -109,7 +111,8 @@ def rate(folder):
 
 
 class Run:
-    """What moesweep's file holds: trials as (question, experts), prompts by (question, language), answers by (trial, language)."""
+    """What moesweep's file holds: trials as (question, experts), prompts by (question, language), answers by (trial,
+    language)."""
 
     def __init__(self, folder):
         with h5py.File(folder / "xici.h5", locking=False) as file:
@@ -134,7 +137,8 @@ class Run:
         return [key for key in sorted(self.answers) if key[0] in set(trials)]
 
 
-# transformers ------------------------------------------------------------------------------------------------------------
+# transformers
+# ------------------------------------------------------------------------------------------------------------
 
 class HuggingFace:
     def __init__(self, folder, run, tokens, dtype=torch.float32):
@@ -173,7 +177,8 @@ class HuggingFace:
 
 
 def make_exact(model):
-    """Norms, rotary angles and routers in the model's dtype, of which transformers computes parts in fp32 in any model."""
+    """Norms, rotary angles and routers in the model's dtype, of which transformers computes parts in fp32 in any
+    model."""
     def norm(module, x):
         return module.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + module.variance_epsilon))
 
@@ -205,7 +210,8 @@ def deactivating(mask):
 
 
 def quickest(hf, sequences, settings, sizes):
-    """The (size, setting) of the least CPU time a sequence, by one batch each, sequences being as many as the largest."""
+    """The (size, setting) of the least CPU time a sequence, by one batch each, sequences being as many as the
+    largest."""
     cost = {}
     for setting in settings:
         hf.use(*setting)
@@ -232,7 +238,8 @@ def say_differences(name, answers, run):
     return not gaps
 
 
-# main --------------------------------------------------------------------------------------------------------------------
+# main
+# --------------------------------------------------------------------------------------------------------------------
 
 def first_run(args, name="run", **options):
     """Asks, rates and asks again. The run's trials, prompts and answers."""

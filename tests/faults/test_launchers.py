@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tiny import PROGRAM, SMALL, message, run
+from tiny import PROGRAM, TRACE, message, run
 
 JOB = {"SLURM_JOB_ID": "77", "SLURM_JOBID": "77", "SLURM_NTASKS": "4", "SLURM_NODELIST": "node1", "SLURM_JOB_NODELIST": "node1",
        "SLURM_NNODES": "1", "SLURM_TASKS_PER_NODE": "4", "SLURM_JOB_CPUS_PER_NODE": "4"}
@@ -31,7 +31,7 @@ ALONE = {
 @pytest.mark.parametrize("environment", ALONE.values(), ids=ALONE)
 def test_one_process_runs(inputs, environment):
     inputs.write()
-    for command in (("plan", "trace.ini"), ("trace", "trace.ini", *SMALL)):
+    for command in (("plan", "trace.ini"), ("trace", "trace.ini", *TRACE.small)):
         done = run(inputs.folder, *command, environment=environment)
         assert (done.returncode, done.stderr) == (0, ""), command
     assert (inputs.folder / "run" / "sweep.h5").exists()
@@ -61,7 +61,7 @@ def test_one_process_of_several_speaks(inputs, command):
     """For a command that divides no work: the others end in peace, and do not contend for the folder either."""
     inputs.write()
     if command[0] == "merge":
-        assert run(inputs.folder, "trace", "trace.ini", *SMALL).returncode == 0
+        assert run(inputs.folder, "trace", "trace.ini", *TRACE.small).returncode == 0
     alone, three = run(inputs.folder, *command), run(inputs.folder, *command, ranks=3)
     assert (three.returncode, three.stdout, three.stderr) == (alone.returncode, alone.stdout, alone.stderr) == (0, alone.stdout, "")
     of_srun = STEP | {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "2"}
@@ -74,7 +74,7 @@ def test_open_files_as_many_as_the_system_allows(inputs):
     inputs.write()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     low = min(200, hard - 1)
-    with subprocess.Popen([str(PROGRAM), "trace", "trace.ini", *SMALL], cwd=inputs.folder, stdout=subprocess.DEVNULL,
+    with subprocess.Popen([str(PROGRAM), "trace", "trace.ini", *TRACE.small], cwd=inputs.folder, stdout=subprocess.DEVNULL,
                           env=os.environ | {"OMP_NUM_THREADS": "1"},
                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (low, hard))) as process:
         raised = False
