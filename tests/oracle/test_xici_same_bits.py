@@ -22,7 +22,7 @@ FEW_SPLITS = [(2, 2, 1, "0.1%", "streamed"), (3, 1, 2, "8GB", "resident"), (4, 2
 EVERYTHING = os.environ.get("MOESWEEP_TEST_EVERYTHING") == "yes"  # all combinations for all, by hand
 SPLITS = [pytest.param(name, precision, *split,
                        marks=[pytest.mark.quick] * (name == "qwen3" and precision == "fp32" and split in FEW_SPLITS[:2]))
-          for name, precision, splits in [("qwen3", "fp32", SOME_SPLITS + FEW_SPLITS), ("glm4", "fp32", SOME_SPLITS),
+          for name, precision, splits in [("qwen3", "fp32", SOME_SPLITS + FEW_SPLITS), ("glm4", "fp32", FEW_SPLITS),
                                           ("mixtral", "fp32", FEW_SPLITS), ("mixtral", "fp64", FEW_SPLITS),
                                           ("glm4", "split", FEW_SPLITS)]
           for split in (ALL_SPLITS if EVERYTHING else splits)]
